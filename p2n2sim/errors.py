@@ -1,0 +1,138 @@
+"""Every exception that p2n2sim raises on purpose, as one tree.
+
+::
+
+    P2N2SimError
+    ├── InputError            what the user gave is wrong: exit code 2, one message, no traceback
+    │   ├── ScenarioError     a scenario file, or a --set override of it
+    │   └── DataError         a data set
+    ├── FixedPointError       a number that the fixed-point ring cannot hold
+    ├── WireError             bytes that are no message
+    ├── NetworkError          a send or receive that the topology does not know
+    │   └── ReceiveTimeout    nothing arrived in time (also a TimeoutError)
+    └── DeadlockError         every task waits and nothing is in flight
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+
+class P2N2SimError(Exception):
+    """The root of the tree."""
+
+
+class InputError(P2N2SimError):
+    """What the user gave is wrong; says where, what was found and what would do.
+
+    Args:
+        where: the file, and the place in it, for example ``fraud.toml: train.epochs``.
+        found: what stands there.
+        remedy: what would do instead.
+    """
+
+    def __init__(self, where: str, found: str, remedy: str) -> None:
+        super().__init__(where, found, remedy)
+        self.where, self.found, self.remedy = where, found, remedy
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.found}; {self.remedy}"
+
+    def within(self, file: str) -> Self:
+        """The same error, its place being within a file."""
+        return type(self)(f"{file}: {self.where}", self.found, self.remedy)
+
+
+class ScenarioError(InputError):
+    """A scenario file, or an override of one of its keys, is wrong."""
+
+
+class DataError(InputError):
+    """A data set cannot be used."""
+
+
+class FixedPointError(P2N2SimError):
+    """A number does not fit the fixed-point ring (not finite, or too large)."""
+
+
+class WireError(P2N2SimError):
+    """Bytes that are not the encoding of a known message."""
+
+
+class NetworkError(P2N2SimError):
+    """A send or receive that the topology does not know."""
+
+
+class ReceiveTimeout(NetworkError, TimeoutError):
+    """A party waited for a message longer than it said it would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One party that waits for a message.
+
+    Attributes:
+        party: who waits.
+        sender: from whom.
+        kind: name of the awaited message type.
+        since: virtual time in seconds at which the wait began.
+    """
+
+    party: str
+    sender: str
+    kind: str
+    since: float
+
+    def __str__(self) -> str:
+        return f"{self.party} waits for {self.kind} from {self.sender} since t = {self.since:.9g} s"
+
+
+class DeadlockError(P2N2SimError):
+    """Every task waits and nothing is in flight: waiting would last forever.
+
+    Attributes:
+        time: virtual time in seconds at which everything stood still.
+        waits: who waits for what from whom, in the order in which the parties joined.
+        cycle: the parties of one cycle of waits, first party repeated at the end; empty if there is none.
+        others: descriptions of waiting tasks that wait for something other than a message.
+    """
+
+    def __init__(self, time: float, waits: Sequence[Wait], others: Sequence[str] = ()) -> None:
+        super().__init__(time, tuple(waits), tuple(others))
+        self.time = time
+        self.waits = tuple(waits)
+        self.others = tuple(others)
+        self.cycle = _find_cycle(self.waits)
+
+    def __str__(self) -> str:
+        lines = [f"deadlock at t = {self.time:.9g} s: every task waits and nothing is in flight"]
+        lines += [f"  {wait}" for wait in self.waits]
+        lines += [f"  {other}" for other in self.others]
+        if self.cycle:
+            lines.append("  cycle: " + " -> ".join(self.cycle))
+        return "\n".join(lines)
+
+
+def _find_cycle(waits: Sequence[Wait]) -> tuple[str, ...]:
+    """The first cycle met when following each party's waits in order (depth first)."""
+    edges: dict[str, list[str]] = {}
+    for wait in waits:
+        edges.setdefault(wait.party, []).append(wait.sender)
+    finished: dict[str, bool] = {}  # False while on the path
+    for party in edges:
+        path, branches = [party], [iter(edges[party])]  # depth first, without recursion: there may be many
+        finished.setdefault(party, False)
+        while path:
+            following = next(branches[-1], None)
+            if following is None:
+                finished[path.pop()] = True
+                branches.pop()
+            elif following not in finished:
+                finished[following] = False
+                path.append(following)
+                branches.append(iter(edges.get(following, ())))
+            elif not finished[following]:
+                return (*path[path.index(following) :], following)
+    return ()
