@@ -1,0 +1,131 @@
+"""A party's plug into the network: send, receive, compute."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Container, Iterator
+from typing import TypeVar, cast
+
+from p2n2sim.errors import NetworkError, ReceiveTimeout, Wait
+from p2n2sim.net.cpu import Cost, Cpu
+from p2n2sim.net.simloop import SimLoop
+from p2n2sim.wire import Message
+
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+_Arrival = tuple[Message, int]  # a message, and the length of the chain that it ends
+
+
+class Mailbox(deque[_Arrival]):
+    """The messages of one type from one sender that nobody has taken yet, oldest first.
+
+    Attributes:
+        waiter: the future of the task that waits for the next one.
+        since: virtual time in seconds at which it began to wait.
+    """
+
+    __slots__ = ("since", "waiter")
+
+    def __init__(self) -> None:
+        self.waiter: asyncio.Future[_Arrival] | None = None
+        self.since = 0.0
+
+    def deliver(self, arrival: _Arrival) -> None:
+        """Hands a message to the waiting task, or keeps it."""
+        waiter = self.waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(arrival)
+        else:
+            self.append(arrival)
+
+
+class Endpoint:
+    """What a party holds of the network. Made by `Network.join`.
+
+    Attributes:
+        name: the party's name.
+        cpu: the party's processor.
+        depth: length of the longest chain of messages that the party has received so far.
+        send: ``send(receiver, message)`` hands a message to the link and returns at once, the link
+            queues; raises `NetworkError` for a receiver that the network does not have.
+    """
+
+    __slots__ = ("_known", "_loop", "_mailboxes", "cpu", "depth", "name", "send")
+
+    send: Callable[[str, Message], None]
+
+    def __init__(self, name: str, loop: SimLoop, cpu: Cpu, known: Container[str]) -> None:
+        self.name = name
+        self.cpu = cpu
+        self.depth = 0
+        self._loop = loop
+        self._known = known
+        self._mailboxes: dict[tuple[str, type[Message]], Mailbox] = {}
+
+    async def recv(self, sender: str, kind: type[M], timeout: float | None = None) -> M:
+        """The next message of a type from a sender, in the order in which they were sent.
+
+        Args:
+            sender: from whom.
+            kind: the message type.
+            timeout: longest wait in virtual seconds; a message due at that very instant still counts.
+
+        Raises:
+            NetworkError: the network has no such sender, or another task waits for the same.
+            ReceiveTimeout: nothing arrived in time.
+        """
+        mailbox = self._mailboxes.get((sender, kind))
+        if mailbox is None:
+            mailbox = self.mailbox(sender, kind)
+        if mailbox.waiter is not None:
+            raise NetworkError(f"two tasks of {self.name} wait for {kind.__name__} from {sender}")
+        if mailbox:
+            message, depth = mailbox.popleft()
+        else:
+            waiter: asyncio.Future[_Arrival] = asyncio.Future(loop=self._loop)
+            mailbox.waiter = waiter
+            mailbox.since = self._loop.env._now  # as in Network._sender
+            try:
+                if timeout is None:
+                    message, depth = await waiter
+                else:
+                    async with asyncio.timeout(timeout):
+                        message, depth = await waiter
+            except (asyncio.CancelledError, TimeoutError) as error:
+                if waiter.done() and not waiter.cancelled():  # it arrived, but this task was cancelled first
+                    mailbox.appendleft(waiter.result())
+                if isinstance(error, TimeoutError):
+                    raise ReceiveTimeout(
+                        f"{self.name} waited {timeout:.9g} s for {kind.__name__} from {sender}, "
+                        f"until t = {self._loop.time():.9g} s"
+                    ) from None
+                raise
+            finally:
+                mailbox.waiter = None
+        if depth > self.depth:
+            self.depth = depth
+        return cast(M, message)  # the mailbox is keyed by the type
+
+    async def compute(self, fn: Callable[[], T], cost: Cost | float, *, label: str = "") -> T:
+        """Runs `fn` on a thread and charges its cost to this party's processor; see `Cpu.compute`."""
+        return await self.cpu.compute(fn, cost, label=label)
+
+    def mailbox(self, sender: str, kind: type[Message]) -> Mailbox:
+        """Where messages of a type from a sender arrive.
+
+        Raises:
+            NetworkError: the network has no such sender.
+        """
+        mailbox = self._mailboxes.get((sender, kind))
+        if mailbox is None:
+            if sender not in self._known:
+                raise NetworkError(f"{self.name} has no link from {sender!r}; is that the party's name?")
+            mailbox = self._mailboxes[sender, kind] = Mailbox()
+        return mailbox
+
+    def waits(self) -> Iterator[Wait]:
+        """Whom this party waits for at the moment."""
+        for (sender, kind), mailbox in self._mailboxes.items():
+            if mailbox.waiter is not None and not mailbox.waiter.done():
+                yield Wait(self.name, sender, kind.__name__, mailbox.since)
