@@ -1,0 +1,114 @@
+"""What a data set is: a table of numbers with a binary label, and where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A data set as its file (or its stand-in) holds it: encoded, but neither split nor scaled.
+
+    Attributes:
+        name: what scenarios call it, or the path of the user's own file.
+        source: one line that says what the numbers are: a real file, a resampled subset, a stand-in.
+        stand_in: True when the numbers are synthetic.
+        X: features, float64, shape (rows, features), C order.
+        y: labels 0 and 1, int8, shape (rows,).
+        feature_names: one name per column; the columns of a one-hot code are called ``column=value``.
+        continuous: bool, shape (features,); False for the columns of a one-hot code.
+        path: the file it was read from; None for a stand-in.
+        normals_after_resampling: how many rows of class 0 the prepared set has, where the file holds
+            fewer and they are to be drawn again after the split; None when rows are used as they are.
+    """
+
+    name: str
+    source: str
+    stand_in: bool
+    X: NDArray[np.float64]
+    y: NDArray[np.int8]
+    feature_names: tuple[str, ...]
+    continuous: NDArray[np.bool_]
+    path: Path | None = None
+    normals_after_resampling: int | None = None
+
+    @property
+    def features(self) -> int:
+        """Number of columns of X."""
+        return len(self.feature_names)
+
+    @property
+    def positives(self) -> int:
+        """Number of rows of class 1."""
+        return int(np.count_nonzero(self.y))
+
+    @property
+    def rows(self) -> int:
+        """Number of rows that the prepared set has, resampled ones included."""
+        if self.normals_after_resampling is None:
+            return len(self.y)
+        return self.positives + self.normals_after_resampling
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hexadecimal) over the names, the shape and the bytes of X and y."""
+        return fingerprint(self.feature_names, self.X, self.y)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set ready for training: split into rows to learn from and rows to test on, and scaled.
+
+    Attributes:
+        name: what scenarios call it, or the path of the user's own file.
+        source: one line that says what the numbers are; belongs beside every figure made from them.
+        stand_in: True when the numbers are synthetic.
+        feature_names: one name per column.
+        X_train: float32, shape (rows_train, features), C order.
+        y_train: labels 0.0 and 1.0, float32, shape (rows_train,).
+        X_test: float32, shape (rows_test, features), C order.
+        y_test: labels 0.0 and 1.0, float32, shape (rows_test,).
+    """
+
+    name: str
+    source: str
+    stand_in: bool
+    feature_names: tuple[str, ...]
+    X_train: NDArray[np.float32]
+    y_train: NDArray[np.float32]
+    X_test: NDArray[np.float32]
+    y_test: NDArray[np.float32]
+
+    @property
+    def features(self) -> int:
+        """Number of columns of X_train and X_test."""
+        return len(self.feature_names)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hexadecimal) over the names and all four arrays: equal when training sees the same."""
+        return fingerprint(self.feature_names, self.X_train, self.y_train, self.X_test, self.y_test)
+
+
+def fingerprint(names: Sequence[str], *arrays: NDArray[np.generic]) -> str:
+    """SHA-256 over column names and C-ordered arrays, each with its type and shape.
+
+    Args:
+        names: the column names, in order.
+        *arrays: C-ordered arrays of any shape and number type.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256(repr(tuple(names)).encode())
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
