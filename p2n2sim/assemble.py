@@ -1,0 +1,210 @@
+"""A Scenario and its data -> everything that a simulation starts from."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from torch import nn
+
+from p2n2sim.data.prepare import prepare
+from p2n2sim.data.sets import Dataset
+from p2n2sim.data.split import columns, columns_by_name, holder_names
+from p2n2sim.errors import DataError, ScenarioError
+from p2n2sim.nn.network import Parts, ServerFactory, build
+from p2n2sim.parties.algorithm1 import FirstLayer
+from p2n2sim.parties.schedule import Schedule
+from p2n2sim.scenario.sections import Scenario
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a simulation starts from.
+
+    Attributes:
+        scenario: the settings.
+        dataset: the prepared data, its columns in the holders' order.
+        blocks: the columns of each holder.
+        parts: the network; its weights are trained in place.
+        schedule: the batches.
+    """
+
+    scenario: Scenario
+    dataset: Dataset
+    blocks: tuple[slice, ...]
+    parts: Parts
+    schedule: Schedule
+
+    @property
+    def layer(self) -> FirstLayer:
+        """The first layer as all holders know it."""
+        return FirstLayer(
+            holders=holder_names(len(self.blocks)),
+            widths=tuple(block.stop - block.start for block in self.blocks),
+            units=self.parts.theta.shape[1],
+            fractional_bits=self.scenario.protocol.fractional_bits,
+        )
+
+
+def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup:
+    """Loads the data, checks that the scenario fits them, and draws the initial weights.
+
+    Raises:
+        InputError: something does not fit.
+    """
+    data, train = scenario.data, scenario.train
+    if data_dir is not None and not Path(data_dir).is_dir():  # also where the user's own file is read
+        raise DataError("--data", f"{data_dir} is no directory", "name a directory that exists")
+    dataset = prepare(
+        source=data.source,
+        seed=train.seed,
+        label=data.label,
+        drop=data.drop,
+        fraction=data.fraction,
+        test_fraction=data.test_fraction,
+        standardise=data.standardise,
+        clip=data.clip,
+        leak_target=data.leak_target,
+        data_dir=Path(data_dir) if data_dir is not None else None,
+    )
+    if data.fingerprint not in (None, dataset.fingerprint):
+        raise ScenarioError(
+            "data.fingerprint",
+            f"the data found ({dataset.source}) are not those of the recorded run",
+            "name their directory with --data, or remove the key to run on these",
+        )
+    if train.batch_size > len(dataset.y_train):
+        raise ScenarioError(
+            "train.batch_size",
+            f"{train.batch_size} is larger than the data, which have {len(dataset.y_train)} training rows",
+            "a smaller batch would do",
+        )
+    resolved = msgspec.structs.replace(data, fingerprint=dataset.fingerprint)
+    dataset, blocks = _split_columns(scenario, dataset)
+    return Setup(
+        scenario=msgspec.structs.replace(scenario, data=resolved, sweep={}),
+        dataset=dataset,
+        blocks=blocks,
+        parts=_build(scenario, dataset.features),
+        schedule=Schedule(
+            rows_train=len(dataset.y_train),
+            rows_test=len(dataset.y_test),
+            batch_size=train.batch_size,
+            epochs=train.epochs,
+            predict_every=train.predict_every,
+            seed=train.seed,
+        ),
+    )
+
+
+def _split_columns(scenario: Scenario, dataset: Dataset) -> tuple[Dataset, tuple[slice, ...]]:
+    """The data set with its columns in the holders' order, and the columns of each holder."""
+    split, holders = scenario.data.split, scenario.data.holders
+    if holders > dataset.features:
+        raise ScenarioError(
+            "data.holders",
+            f"{holders} holders for {dataset.features} features",
+            f"every holder needs one: at most {dataset.features} holders would do",
+        )
+    if isinstance(split, str):
+        if split != "even":
+            raise ScenarioError(
+                "data.split", f"{split!r}", '"even", column counts or lists of names would do'
+            )
+        return dataset, columns(dataset.features, holders)
+    counts = [part for part in split if isinstance(part, int)]
+    groups = [part for part in split if not isinstance(part, int)]
+    if len(split) != holders or (counts and groups):
+        raise ScenarioError(
+            "data.split",
+            f"{len(split)} entries for {holders} holders",
+            "give each holder a count, or each a list",
+        )
+    if counts:
+        return dataset, columns(dataset.features, holders, counts)
+    owned = columns_by_name(dataset.feature_names, groups)
+    blocks = columns(dataset.features, holders, [len(part) for part in owned])
+    order = np.concatenate(owned)
+    return dataclasses.replace(
+        dataset,
+        feature_names=tuple(dataset.feature_names[i] for i in order),
+        X_train=np.ascontiguousarray(dataset.X_train[:, order]),
+        X_test=np.ascontiguousarray(dataset.X_test[:, order]),
+    ), blocks
+
+
+def _build(scenario: Scenario, features: int) -> Parts:
+    model = scenario.model
+    return build(
+        features,
+        model.hidden,
+        model.activation_list,
+        initialisation=model.initialisation,
+        seed=scenario.train.seed,
+        server=_factory(model.server) if model.server is not None else None,
+    )
+
+
+def _factory(name: str) -> ServerFactory:
+    """The function that `package.module:function` names, with a check of what it makes.
+
+    The working directory is searched, too.
+    """
+    module, colon, function = name.partition(":")
+    remedy = "name a function as package.module:function"
+    if not (module and colon and function):
+        raise ScenarioError("model.server", f"found {name!r}", remedy)
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except Exception as error:  # the user's own code may raise anything
+        raise ScenarioError(
+            "model.server", f"{name!r} cannot be imported ({_told(error)})", remedy
+        ) from error
+    finally:
+        sys.path.remove(here)
+    if not callable(found):
+        raise ScenarioError("model.server", f"{name!r} is {type(found).__name__}, no function", remedy)
+
+    def make(n: int, q: int) -> nn.Module:
+        try:
+            server = found(n, q)
+        except Exception as error:  # as above
+            remedy = f"make it return a module when it is called with ({n}, {q})"
+            raise ScenarioError("model.server", f"{name} raised {_told(error)}", remedy) from error
+        _check_server(server, name, n, q)
+        return server  # type: ignore[no-any-return]  # just checked
+
+    return make
+
+
+def _check_server(server: object, name: str, n: int, q: int) -> None:
+    """The user's module must map h1 (m, n) to h_L (m, q), and have something to train."""
+    where, remedy = "model.server", f"return a torch.nn.Module from float32 (m, {n}) to float32 (m, {q})"
+    if not isinstance(server, nn.Module):
+        raise ScenarioError(where, f"{name} returned {type(server).__name__}, no module", remedy)
+    try:
+        with torch.no_grad():
+            made = server.eval()(torch.zeros(2, n))
+    except Exception as error:  # as above
+        raise ScenarioError(
+            where, f"{name} does not take h1 of shape (2, {n}): {_told(error)}", remedy
+        ) from error
+    if not isinstance(made, torch.Tensor) or made.shape != (2, q) or made.dtype != torch.float32:
+        kind = f"{made.dtype} {tuple(made.shape)}" if isinstance(made, torch.Tensor) else type(made).__name__
+        raise ScenarioError(where, f"{name} makes {kind} of (2, {n})", remedy)
+    if not any(parameter.requires_grad for parameter in server.parameters()):
+        raise ScenarioError(where, f"{name} has no parameters to train", remedy)
+
+
+def _told(error: Exception) -> str:
+    """The type and the first line of an exception."""
+    first, *_ = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {first}".removesuffix(": ")

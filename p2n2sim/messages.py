@@ -1,0 +1,109 @@
+"""Everything that the parties of P2N2 and of split learning can say to each other.
+
+Shapes: m rows of the mini-batch, k features of all holders together, k_i of holder i, n units of the
+first layer, q units of the last hidden layer. Ring elements are int64 (Z_2^64), clear values float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from p2n2sim.wire import Message, Phase, clear, opens, uniform
+
+SERVER = "server"
+DEALER = "dealer"
+
+Ring = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class DealerKey(Message):
+    """Dealer to holder, once: the key of the streams that they share from now on."""
+
+    phase: ClassVar[Phase] = "offline"
+    key: NDArray[np.uint8] = uniform("key of the triple streams", np.uint8)  # (16,)
+
+
+@dataclass(frozen=True, slots=True)
+class TripleRequest(Message):
+    """Last holder to dealer: send the correction for this step, I am ready for it."""
+
+    phase: ClassVar[Phase] = "offline"
+
+
+@dataclass(frozen=True, slots=True)
+class TripleCorrection(Message):
+    """Dealer to the last holder: the part of Z = U V that no stream gives."""
+
+    phase: ClassVar[Phase] = "offline"
+    Z: Ring = uniform("share of UV")  # (m, n)
+
+
+@dataclass(frozen=True, slots=True)
+class InputShare(Message):
+    """Holder i to holder j, Algorithm 1 lines 3 and 4: j's shares of X_i and theta_i."""
+
+    X: Ring = uniform("share of X_i")  # (m, k_i)
+    theta: Ring = uniform("share of theta_i")  # (k_i, n)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedShare(Message):
+    """Holder i to every other, Algorithm 1 line 7: the shares under the triple's masks, to be opened."""
+
+    E: Ring = uniform("share of X - U")  # (m, k)
+    F: Ring = uniform("share of theta - V")  # (k, n)
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenShare(Message):
+    """Holder to server, Algorithm 2 line 4: a share of h1 with twice the fractional bits."""
+
+    h1: Ring = opens("h1")  # (m, n)
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenPart(Message):
+    """Holder to server in split learning: its summand of h1 in the clear."""
+
+    part: Floats = clear("X_i theta_i")  # (m, n)
+
+
+@dataclass(frozen=True, slots=True)
+class LastHidden(Message):
+    """Server to label owner, Algorithm 2 line 8."""
+
+    h_L: Floats = clear("h_L")  # (m, q)
+
+
+@dataclass(frozen=True, slots=True)
+class LastHiddenGradient(Message):
+    """Label owner to server, Algorithm 2 line 11."""
+
+    d_L: Floats = clear("dL/dh_L")  # (m, q)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstHiddenGradient(Message):
+    """Server to every holder, Algorithm 2 line 11; each computes X_i^T d_1 by itself."""
+
+    d_1: Floats = clear("dL/dh1")  # (m, n)
+
+
+VOCABULARY: tuple[type[Message], ...] = (
+    DealerKey,
+    TripleRequest,
+    TripleCorrection,
+    InputShare,
+    MaskedShare,
+    HiddenShare,
+    HiddenPart,
+    LastHidden,
+    LastHiddenGradient,
+    FirstHiddenGradient,
+)

@@ -1,0 +1,1 @@
+"""The PyTorch part of the networks: no asyncio, no network."""

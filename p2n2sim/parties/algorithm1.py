@@ -1,0 +1,232 @@
+"""Algorithm 1: the holders compute the first layer's product under secret sharing.
+
+Written for n >= 2 holders; with two, holder A is party 1 and holder B is party 2 of the paper. The
+paper's line 7, the two cross products by secret-shared multiplication, and the sums of lines 5, 6, 8
+and 9 are one Beaver product here (see `p2n2sim.mpc.beaver`): the shares stay bit-identical and the
+messages are the same. Line 9 of the paper writes A's share where B's is meant.
+
+Per batch of m rows, k features and n units, each holder sends each other one share of its inputs and
+8 (mk + kn) bytes of masked shares; the dealer sends 8 mn bytes. Two rounds, then one to the server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from p2n2sim.messages import (
+    DEALER,
+    SERVER,
+    DealerKey,
+    Floats,
+    HiddenShare,
+    InputShare,
+    MaskedShare,
+    Ring,
+    TripleCorrection,
+    TripleRequest,
+)
+from p2n2sim.mpc import beaver, fixed_point, prg, sharing
+from p2n2sim.mpc.prg import Purpose
+from p2n2sim.net.cpu import Cost
+from p2n2sim.net.endpoint import Endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstLayer:
+    """What all holders know of the first layer.
+
+    Attributes:
+        holders: their names, in the order of their columns.
+        widths: k_i, the number of columns of each.
+        units: n, the width of the layer.
+        fractional_bits: of the fixed-point encoding of X and theta; h1 has twice as many.
+    """
+
+    holders: tuple[str, ...]
+    widths: tuple[int, ...]
+    units: int
+    fractional_bits: int
+
+    @property
+    def features(self) -> int:
+        """k, the number of columns of all holders."""
+        return sum(self.widths)
+
+    def columns(self, holder: str) -> slice:
+        """The columns of X, and rows of theta, that belong to a holder."""
+        i = self.holders.index(holder)
+        start = sum(self.widths[:i])
+        return slice(start, start + self.widths[i])
+
+
+class Algorithm1Holder:
+    """A holder's side of Algorithm 1.
+
+    Args:
+        me: the holder's plug.
+        layer: the first layer.
+        key: 16 bytes known to this holder alone, for the shares of its own inputs.
+        steps: number of batches of the run.
+        ahead: by how many batches the dealer is asked in advance.
+    """
+
+    def __init__(self, me: Endpoint, layer: FirstLayer, *, key: bytes, steps: int, ahead: int) -> None:
+        self._me = me
+        self._layer = layer
+        self._key = key
+        self._steps = steps
+        self._ahead = ahead
+        self._others = [name for name in layer.holders if name != me.name]
+        self._is_last = me.name == layer.holders[-1]
+        self._triple_key = b""
+
+    async def prepare(self) -> None:
+        """Learns from the dealer the key of the triples' streams."""
+        self._triple_key = (await self._me.recv(DEALER, DealerKey)).key.tobytes()
+        for step in range(min(self._ahead, self._steps)):
+            self._request_triple(step)
+
+    async def forward(self, X: Floats, theta: Floats, step: int) -> None:
+        """One batch: at the end this holder's share of h1 = X theta is on its way to the server.
+
+        Args:
+            X: this holder's columns of the batch, (m, k_i) float32.
+            theta: its rows of the first layer's weights, (k_i, n) float32.
+            step: number of the batch.
+        """
+        self._request_triple(step + self._ahead)
+        X_j, theta_j = await self._share_inputs(X, theta, step)  # (m, k), (k, n)
+        sizes = len(X), self._layer.features, self._layer.units  # m, k, n
+        masks = await self._me.compute(
+            lambda: beaver.expand_masks(self._triple_key, step, *sizes),
+            Cost(random_bytes=8 * _masked_elements(*sizes)),
+            label="expand triple",
+        )
+        E, F = await self._open(X_j, theta_j, masks, step)  # (m, k), (k, n)
+        triple = beaver.Triple(masks.U, masks.V, await self._share_of_product(len(X), step))
+        # Lines 5 to 9: X_j F + E V_j + Z_j = <X>_j <theta>_j + <X_1 theta_2>_j + <X_2 theta_1>_j
+        h1_j = await self._me.compute(
+            lambda: beaver.product_share(X_j, E, F, triple), self._product_cost(len(X)), label="multiply"
+        )
+        self._me.send(SERVER, HiddenShare(step, h1_j))  # line 10
+
+    async def _share_inputs(self, X: Floats, theta: Floats, step: int) -> tuple[Ring, Ring]:
+        """Lines 1 to 6: this holder's shares of all of X, (m, k), and of all of theta, (k, n)."""
+        layer, me = self._layer, self._me
+        own = layer.holders.index(me.name)
+        X_shares, theta_shares = await me.compute(
+            lambda: (self._split(X, step, Purpose.FEATURES), self._split(theta, step, Purpose.WEIGHTS)),
+            self._split_cost(X.size + theta.size),
+            label="share",
+        )  # lines 1 and 2
+        for j, other in enumerate(layer.holders):
+            if other != me.name:
+                me.send(other, InputShare(step, X_shares[j], theta_shares[j]))  # lines 3 and 4
+        X_j = np.empty((len(X), layer.features), np.int64)
+        theta_j = np.empty((layer.features, layer.units), np.int64)
+        X_j[:, layer.columns(me.name)] = X_shares[own]
+        theta_j[layer.columns(me.name)] = theta_shares[own]
+        for other in self._others:
+            share = await me.recv(other, InputShare)
+            X_j[:, layer.columns(other)] = share.X  # lines 5 and 6: concatenation
+            theta_j[layer.columns(other)] = share.theta
+        return X_j, theta_j
+
+    def _split(self, values: Floats, step: int, purpose: int) -> list[Ring]:
+        encoded = fixed_point.encode(values, self._layer.fractional_bits)
+        return sharing.split(encoded, len(self._layer.holders), self._key, step, purpose=purpose)
+
+    def _request_triple(self, step: int) -> None:
+        """The last holder, whose share needs a correction, says for which step it wants the next one."""
+        if self._is_last and step < self._steps:
+            self._me.send(DEALER, TripleRequest(step))
+
+    async def _share_of_product(self, rows: int, step: int) -> Ring:
+        """This holder's share Z_j of U V, (m, n): a stream, or at the last holder the dealer's correction."""
+        if self._is_last:
+            return (await self._me.recv(DEALER, TripleCorrection)).Z
+        shape = rows, self._layer.units
+        return await self._me.compute(
+            lambda: prg.uniform(self._triple_key, step, shape, purpose=Purpose.TRIPLE_Z),
+            Cost(random_bytes=8 * rows * self._layer.units),
+            label="expand triple",
+        )
+
+    async def _open(self, X_j: Ring, theta_j: Ring, masks: beaver.Masks, step: int) -> tuple[Ring, Ring]:
+        """Line 7: opens E = X - U (m, k) and F = theta - V (k, n)."""
+        me = self._me
+        elements = X_j.size + theta_j.size
+        E_j, F_j = await me.compute(
+            lambda: beaver.mask(X_j, theta_j, masks), Cost(moved_bytes=24 * elements), label="mask"
+        )
+        for other in self._others:
+            me.send(other, MaskedShare(step, E_j, F_j))
+        received = [await me.recv(other, MaskedShare) for other in self._others]
+        return await me.compute(
+            lambda: (
+                sharing.reconstruct([E_j, *(share.E for share in received)]),
+                sharing.reconstruct([F_j, *(share.F for share in received)]),
+            ),
+            Cost(moved_bytes=24 * elements * len(received), messages=2 * len(received)),
+            label="open",
+        )
+
+    def _split_cost(self, elements: int) -> Cost:
+        others = len(self._others)
+        return Cost(
+            random_bytes=8 * others * elements, moved_bytes=24 * others * elements, messages=2 * others
+        )
+
+    def _product_cost(self, rows: int) -> Cost:
+        """Operations as the algorithm is printed: the own product, and two for every other holder."""
+        layer = self._layer
+        products = 1 + 2 * len(self._others)
+        return Cost(ring_madds=products * rows * layer.features * layer.units, messages=1)
+
+
+class Algorithm1Server:
+    """The server's side: it adds the shares of h1 and decodes the sum.
+
+    Args:
+        me: the server's plug.
+        layer: the first layer.
+    """
+
+    def __init__(self, me: Endpoint, layer: FirstLayer) -> None:
+        self._me = me
+        self._layer = layer
+
+    async def receive(self) -> Floats:
+        """h1 of the next batch, (m, n) float32."""
+        shares = [(await self._me.recv(holder, HiddenShare)).h1 for holder in self._layer.holders]
+        bits = 2 * self._layer.fractional_bits  # a product of two encodings; one layer needs no truncation
+        return await self._me.compute(
+            lambda: fixed_point.decode(sharing.reconstruct(shares), bits),
+            Cost(moved_bytes=24 * len(shares) * shares[0].size, messages=len(shares)),
+            label="reconstruct h1",
+        )
+
+
+def payload_by_link(layer: FirstLayer, rows: int) -> dict[str, int]:
+    """Payload bytes of one batch of Algorithm 1, by link; the dealer's key is not per batch.
+
+    Args:
+        layer: the first layer.
+        rows: m, rows of the batch.
+    """
+    out = {}
+    for holder, width in zip(layer.holders, layer.widths, strict=True):
+        inputs = rows * width + width * layer.units  # lines 3 and 4
+        masked = _masked_elements(rows, layer.features, layer.units)  # line 7
+        for other in layer.holders:
+            if other != holder:
+                out[f"{holder}->{other}"] = 8 * (inputs + masked)
+        out[f"{holder}->{SERVER}"] = 8 * rows * layer.units  # Algorithm 2 line 4
+    out[f"{DEALER}->{layer.holders[-1]}"] = 8 * rows * layer.units
+    return out
+
+
+def _masked_elements(rows: int, features: int, units: int) -> int:
+    return rows * features + features * units

@@ -1,0 +1,57 @@
+"""Split learning's first layer: every holder sends X_i theta_i in the clear. No cryptography, no dealer.
+
+Per batch each holder sends the server 4 mn bytes in one round. The server learns every summand of h1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from p2n2sim.messages import SERVER, Floats, HiddenPart
+from p2n2sim.net.cpu import Cost
+from p2n2sim.net.endpoint import Endpoint
+
+
+class PlaintextHolder:
+    """A holder's side.
+
+    Args:
+        me: the holder's plug.
+    """
+
+    def __init__(self, me: Endpoint) -> None:
+        self._me = me
+
+    async def prepare(self) -> None:
+        """Nothing has to be agreed."""
+
+    async def forward(self, X: Floats, theta: Floats, step: int) -> None:
+        """Sends X_i theta_i, (m, k_i) by (k_i, n), to the server."""
+        part = await self._me.compute(
+            lambda: X @ theta, Cost(flops=2 * X.size * theta.shape[1], messages=1), label="multiply"
+        )
+        self._me.send(SERVER, HiddenPart(step, part))
+
+
+class PlaintextServer:
+    """The server's side.
+
+    Args:
+        me: the server's plug.
+        holders: who sends a summand, in the order in which they are added.
+    """
+
+    def __init__(self, me: Endpoint, holders: Sequence[str]) -> None:
+        self._me = me
+        self._holders = holders
+
+    async def receive(self) -> Floats:
+        """h1 of the next batch, (m, n) float32."""
+        parts = [(await self._me.recv(holder, HiddenPart)).part for holder in self._holders]
+        return await self._me.compute(
+            lambda: np.add.reduce(parts),
+            Cost(flops=len(parts) * parts[0].size, messages=len(parts)),
+            label="add h1",
+        )

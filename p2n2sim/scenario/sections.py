@@ -1,0 +1,199 @@
+"""What a scenario file may say: one frozen struct a section, with its defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from p2n2sim.scenario.units import Bandwidth, Duration, Quantity
+
+T = TypeVar("T")
+Count = Annotated[int, Meta(ge=1)]
+Width = Annotated[int, Meta(ge=1, le=65_536)]
+Share = Annotated[float, Meta(gt=0, le=1)]
+Rate = Annotated[float, Meta(gt=0)]
+Activation = Literal["sigmoid", "relu", "tanh", "identity"]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=False):
+    """A table of the file; keys that it does not know are refused."""
+
+
+class Data(Section, frozen=True):
+    """Which data, and who holds what.
+
+    Attributes:
+        source: ``creditcard``, ``financial_distress``, or the path of a .csv or .parquet file.
+        label: label column of the user's own file.
+        drop: columns of the user's own file that are left out.
+        fraction: share of the training rows that is used.
+        test_fraction: share of all rows that is tested on.
+        standardise: scale each feature by the mean and deviation of its training rows.
+        clip: largest magnitude of a standardised feature.
+        leak_target: count the distress data's target as a feature, which gives the paper's 556 columns
+            and an AUC that means nothing.
+        holders: number of data holders; they are called A, B, C, ...
+        split: ``even``, the number of columns of each holder, or the column names of each.
+        label_owner: the holder that owns the label.
+        fingerprint: SHA-256 of the prepared data, filled in by a run; a run on other data is refused.
+    """
+
+    source: str = "creditcard"
+    label: str | None = None
+    drop: tuple[str, ...] = ()
+    fraction: Share = 1.0
+    test_fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.2
+    standardise: bool = True
+    clip: Rate | None = None
+    leak_target: bool = False
+    holders: Annotated[int, Meta(ge=2, le=1_000)] = 2
+    split: str | tuple[int | tuple[str, ...], ...] = "even"
+    label_owner: str = "A"
+    fingerprint: str | None = None
+
+
+class Model(Section, frozen=True):
+    """The network.
+
+    Attributes:
+        hidden: widths of the hidden layers; the first one is computed by the holders.
+        activations: one for all hidden layers, or one each.
+        initialisation: ``glorot`` (uniform, zero biases) or ``pytorch``.
+        server: ``package.module:function`` that makes the server's module from the widths of the
+            first and the last hidden layer, instead of the built-in perceptron.
+    """
+
+    hidden: Annotated[tuple[Width, ...], Meta(min_length=1)] = (8, 8)
+    activations: Activation | tuple[Activation, ...] = "sigmoid"
+    initialisation: Literal["glorot", "pytorch"] = "glorot"
+    server: str | None = None
+
+    @property
+    def activation_list(self) -> tuple[str, ...]:
+        """One activation for each hidden layer."""
+        if isinstance(self.activations, str):
+            return (self.activations,) * len(self.hidden)
+        return self.activations
+
+
+class Train(Section, frozen=True):
+    """Gradient descent.
+
+    Attributes:
+        epochs: passes over the training rows.
+        batch_size: rows of a mini-batch.
+        learning_rate: step of the gradient descent.
+        momentum: of the gradient descent, 0 for none.
+        loss_reduction: gradient of the summed or of the averaged loss of a batch.
+        predict_every: predict the test rows after every so many epochs; always after the last.
+        seed: of everything that is drawn at random.
+    """
+
+    epochs: Count = 3
+    batch_size: Count = 5000
+    learning_rate: Rate = 0.001
+    momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    loss_reduction: Literal["sum", "mean"] = "sum"
+    predict_every: Count = 1
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
+
+
+class Protocol(Section, frozen=True):
+    """How the first layer is computed.
+
+    Attributes:
+        first_layer: ``algorithm1`` (secret sharing) or ``plaintext`` (split learning).
+        fractional_bits: of the fixed-point encoding.
+        triples_ahead: by how many batches the dealer works ahead.
+    """
+
+    first_layer: Literal["algorithm1", "plaintext"] = "algorithm1"
+    fractional_bits: Annotated[int, Meta(ge=1, le=30)] = 20
+    triples_ahead: Annotated[int, Meta(ge=0)] = 1
+
+
+class Link(Section, frozen=True):
+    """A link that differs from the others; what it leaves out is as in the network section."""
+
+    bandwidth: Bandwidth | None = None
+    latency: Duration | None = None
+
+
+class Network(Section, frozen=True):
+    """The links.
+
+    Attributes:
+        preset: where bandwidth and latency come from unless given: ``lan``, ``wan``, ``ideal``.
+        bandwidth: of every link in each direction.
+        latency: one-way delay of every link.
+        links: ``"A-B"`` (both directions) or ``"A->B"`` (one) -> what differs there.
+    """
+
+    preset: Literal["lan", "wan", "ideal"] = "lan"
+    bandwidth: Bandwidth | None = None
+    latency: Duration | None = None
+    links: dict[str, Link] = {}
+
+
+class Processor(Section, frozen=True):
+    """Rates that differ from the preset; one core."""
+
+    ring_madds_per_s: Rate | None = None
+    flops_per_s: Rate | None = None
+    random_bytes_per_s: Rate | None = None
+    moved_bytes_per_s: Rate | None = None
+    message_overhead: Duration | None = None
+
+
+class Compute(Section, frozen=True):
+    """How long local work takes.
+
+    Attributes:
+        preset: ``reference`` (one core of a cloud server) or ``instant`` (no time at all).
+        default: what differs from the preset for everybody.
+        holder: what differs further for the data holders.
+        server: the same for the server.
+        dealer: the same for the dealer.
+    """
+
+    preset: Literal["reference", "instant"] = "reference"
+    default: Processor = Processor()
+    holder: Processor = Processor()
+    server: Processor = Processor()
+    dealer: Processor = Processor()
+
+
+class Scenario(Section, frozen=True):
+    """One experiment. With the data, it determines every byte of a run.
+
+    Attributes:
+        name: names the run folder.
+        title: one line for people.
+        sweep: dotted key -> values, for `p2n2sim sweep`; the grid of all of them is run.
+    """
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    title: str = ""
+    data: Data = Data()
+    model: Model = Model()
+    train: Train = Train()
+    protocol: Protocol = Protocol()
+    network: Network = Network()
+    compute: Compute = Compute()
+    sweep: dict[str, tuple[Any, ...]] = {}
+
+
+def convert(tree: object, kind: type[T]) -> T:
+    """Plain values as a section, numbers also from text.
+
+    Raises:
+        msgspec.ValidationError: they do not fit.
+    """
+    return msgspec.convert(tree, kind, strict=False, dec_hook=_decode)
+
+
+def _decode(kind: type, value: object) -> object:
+    assert issubclass(kind, Quantity)  # the only type in the sections that msgspec does not know
+    return kind.parse(value)
