@@ -1,10 +1,15 @@
-# `make test` sets everything up by itself: Python 3.11+ and make are enough.
+# `make demo` and `make test` set everything up by themselves: Python 3.11+ and make are enough.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: test lint types contracts unit clean
+REPORTED := fraud distress four-holders fraud-bandwidth fraud-datasize
+
+.PHONY: demo test lint types contracts unit reports bench clean
+
+demo: $(READY)
+	$(BIN)/p2n2sim run scenarios/fraud.toml --out runs/demo --force
 
 test: lint types contracts unit
 
@@ -20,6 +25,22 @@ contracts: $(READY)
 
 unit: $(READY)
 	$(BIN)/pytest -n auto
+
+# Runs the shipped experiments (what is finished already is not run again) and renders their report.
+reports: $(READY)
+	for name in fraud distress four-holders; do \
+	  test -f runs/reports/$$name/summary.json || \
+	  $(BIN)/p2n2sim run scenarios/$$name.toml --out runs/reports/$$name || exit; \
+	done
+	for name in fraud-bandwidth fraud-datasize; do \
+	  $(BIN)/p2n2sim sweep scenarios/$$name.toml --out runs/reports/$$name || exit; \
+	done
+	$(BIN)/p2n2sim report $(REPORTED:%=runs/reports/%) --out reports/p2n2
+
+bench: $(READY)
+	$(BIN)/python benchmarks/messages.py
+	$(BIN)/python benchmarks/ring.py
+	$(BIN)/python benchmarks/batch.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,163 @@
+"""The command line: what can be said. What is then done stands in `commands`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, NoReturn
+
+import typer
+
+from p2n2sim.errors import InputError, P2N2SimError
+from p2n2sim.scenario.load import load, located
+
+app = typer.Typer(
+    help="A deterministic simulator for privacy-preserving learning protocols.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="List the data sets. Says where each was found; `fetch` brings a published one.")
+app.add_typer(data_app, name="data")
+
+ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO.toml", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; repeatable.")
+]
+DataDir = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="Look for data files here first.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no tables.")]
+
+
+@app.command("run")
+def run_command(
+    scenario: ScenarioFile,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default runs/NAME.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already there.")] = False,
+    data: DataDir = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads for real work; default: all cores.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary alone, as JSON.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a scenario and write a run folder."""
+    settings = load(scenario, overrides or ())
+    with _naming(scenario, overrides or ()):
+        _commands().run_scenario(
+            settings, out, force=force, data_dir=data, threads=threads, as_json=as_json, quiet=quiet
+        )
+
+
+@app.command("sweep")
+def sweep_command(
+    scenario: ScenarioFile,
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Sweep folder; by default runs/NAME.")
+    ] = None,
+    data: DataDir = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; default: one a core.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run every point of a [sweep] table. What is finished already is not run again."""
+    settings = load(scenario, overrides or ())
+    with _naming(scenario, overrides or ()):
+        _commands().run_sweep(settings, out, data_dir=data, jobs=jobs, quiet=quiet)
+
+
+@app.command("report")
+def report_command(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run and sweep folders.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the page goes.")],
+) -> None:
+    """Render run and sweep folders as a page. It is one HTML file, with figures and CSV files beside it."""
+    _commands().render(folders, out)
+
+
+@app.command("check")
+def check_command(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Scenario files.")],
+    data: DataDir = None,
+) -> None:
+    """Validate scenario files, also against their data."""
+    wrong = False
+    for file in files:
+        try:
+            settings = load(file)
+            with _naming(file):
+                source = _commands().fits(settings, data_dir=data)
+        except InputError as error:
+            wrong = True
+            _complain(error)
+        else:
+            _commands().write(f"{file}: ok, {source}\n")
+    if wrong:
+        raise typer.Exit(2)
+
+
+@data_app.callback(invoke_without_command=True)
+def data_command(context: typer.Context, data: DataDir = None) -> None:
+    """List the data sets. Says where each was found; `fetch` brings a published one."""
+    if context.invoked_subcommand is None:
+        _commands().list_data(data)
+
+
+@data_app.command("fetch")
+def fetch_command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="creditcard")],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Where to put it.")] = Path("data"),
+) -> None:
+    """Bring a published data set through scikit-learn's OpenML client."""
+    _commands().fetch(name, to)
+
+
+@app.command("calibrate")
+def calibrate_command() -> None:
+    """Measure one core of this machine. Prints a [compute.default] table for scenario files."""
+    _commands().calibrate()
+
+
+def _commands() -> ModuleType:
+    """Imported when a command is run, because torch takes seconds: help and misspelt keys do not wait."""
+    return importlib.import_module("p2n2sim.commands")
+
+
+@contextlib.contextmanager
+def _naming(scenario: Path, overrides: Sequence[str] = ()) -> Iterator[None]:
+    """Lets errors about a key say which file or which --set has it."""
+    try:
+        yield
+    except InputError as error:
+        raise located(error, scenario, overrides) from error
+
+
+def _complain(error: Exception) -> None:
+    lines = str(error).splitlines()
+    text = " ".join(lines) if isinstance(error, InputError) else "\n".join(lines)
+    sys.stderr.write(f"error: {text}\n")
+
+
+def main() -> NoReturn:
+    """Runs the command line; exits with 0, 2 for bad input, 1 for a failed protocol, 130 for Ctrl-C."""
+    try:
+        app()  # says what is wrong with the arguments, and exits with 2, by itself
+    except InputError as error:
+        _complain(error)
+        sys.exit(2)
+    except P2N2SimError as error:
+        _complain(error)
+        sys.exit(1)
+    except OSError as error:
+        _complain(error)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)

@@ -1,0 +1,140 @@
+"""What each command does. Importing this takes seconds, because torch does."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from p2n2sim import folder
+from p2n2sim.assemble import assemble
+from p2n2sim.calibrate import measure, to_table
+from p2n2sim.console import RunProgress, progress_bar, summary_tables
+from p2n2sim.data.catalogue import catalogue
+from p2n2sim.data.fetch import fetch_creditcard
+from p2n2sim.errors import InputError
+from p2n2sim.report.build import build
+from p2n2sim.run import Silent, run
+from p2n2sim.scenario.load import points
+from p2n2sim.scenario.sections import Scenario
+from p2n2sim.simulate import Outcome
+from p2n2sim.sweep import Point, sweep
+
+RUNS = Path("runs")
+
+
+def run_scenario(
+    scenario: Scenario,
+    out: Path | None,
+    *,
+    force: bool,
+    data_dir: Path | None,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Runs a scenario, writes the run folder (by default the next free one) and shows the summary."""
+    target = out or folder.next_free(RUNS / scenario.name)
+    folder.check_free(target, force=force)
+    err, outcome = Console(stderr=True, quiet=quiet), Outcome()
+    try:
+        with progress_bar(err) as bar:
+            progress = Silent() if quiet else RunProgress(err, bar)
+            result = run(scenario, data_dir=data_dir, threads=threads, progress=progress, outcome=outcome)
+        target = out or folder.next_free(RUNS / scenario.name)  # another run may have come first
+        folder.save(result, target, force=force)
+    except KeyboardInterrupt:
+        if outcome.ledger.rows:
+            kept = folder.save_interrupted(scenario, outcome, target)
+            _say(err, f"interrupted; the {len(outcome.began)} batches so far are in {kept}")
+        raise
+    if as_json:
+        write(folder.to_json(result.summary))
+    elif not quiet:
+        console = Console()
+        console.print(summary_tables(result.summary))
+        _say(console, f"\nrun folder: {target}\npicture:    {target / 'picture.png'}")
+
+
+def run_sweep(
+    scenario: Scenario, out: Path | None, *, data_dir: Path | None, jobs: int | None, quiet: bool
+) -> None:
+    """Runs what is missing of a sweep."""
+    target = out or RUNS / scenario.name
+    err = Console(stderr=True, quiet=quiet)
+    with progress_bar(err) as bar:
+        task = bar.add_task(scenario.name, total=math.prod(map(len, scenario.sweep.values())))
+
+        def show(point: Point, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+            _say(err, f"{done}/{total} {point}")
+
+        try:
+            table = sweep(scenario, target, data_dir=data_dir, jobs=jobs, on_point=show)
+        except KeyboardInterrupt:
+            _say(err, f"interrupted; finished points are kept in {target}, the same command continues")
+            raise
+    if not quiet:
+        _say(Console(), f"sweep folder: {target}\ntable:        {table}")
+
+
+def render(folders: Sequence[Path], out: Path) -> None:
+    """Renders run and sweep folders as a page."""
+    _say(Console(), f"report: {build(folders, out)}")
+
+
+def fits(scenario: Scenario, *, data_dir: Path | None) -> str:
+    """Checks a scenario and all points of its sweep against the data; returns what the data are.
+
+    Raises:
+        InputError: something does not fit.
+    """
+    checked = assemble(scenario, data_dir=data_dir)
+    seen = [(scenario.data, scenario.model, scenario.train)]
+    for _, point in points(scenario):
+        parts = (point.data, point.model, point.train)
+        if parts not in seen:
+            seen.append(parts)
+            try:
+                assemble(point, data_dir=data_dir)
+            except InputError as error:
+                raise error.within("sweep") from error
+    return checked.dataset.source
+
+
+def list_data(data_dir: Path | None) -> None:
+    """Shows the data sets and where each was found."""
+    console = Console()
+    for entry in catalogue(data_dir):
+        console.print(entry.name, style="bold", highlight=False)
+        _say(console, f"  {entry.title}\n  found: {entry.path or 'nowhere'}")
+        if entry.problem:
+            _say(console, f"  cannot be used: {entry.problem}")
+        else:
+            _say(console, f"  a run would use: {entry.source}")
+            _say(console, f"  {entry.rows:,} rows, {entry.features} features, {entry.positives:,} of class 1")
+
+
+def fetch(name: str, to: Path) -> None:
+    """Brings a published data set."""
+    if name != "creditcard":
+        raise InputError(f"data fetch {name}", "it cannot be fetched", "creditcard would do")
+    _say(Console(), f"fetched: {fetch_creditcard(to)}")
+
+
+def calibrate() -> None:
+    """Measures this machine and prints a profile."""
+    write(to_table(measure()))
+
+
+def write(text: str) -> None:
+    """Writes to standard output at once, so that a reader who has left is noticed here."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,151 @@
+"""What a person sees: progress while a run goes on, and its tables at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from p2n2sim.assemble import Setup
+from p2n2sim.parties.label_owner import Pass
+from p2n2sim.parties.schedule import Batch
+from p2n2sim.summary import auc
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar with counts, elapsed and remaining time; nothing where no terminal is."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+class RunProgress:
+    """Shows how far a run is, and a line for every epoch.
+
+    Args:
+        console: where to.
+        bar: already started.
+    """
+
+    def __init__(self, console: Console, bar: Progress) -> None:
+        self._console = console
+        self._bar = bar
+        self._task = bar.add_task("loading data", total=None)
+        self._setup: Setup | None = None
+        self._loss_train = 0.0
+
+    def begin(self, setup: Setup) -> None:
+        """Says what is about to be simulated."""
+        self._setup = setup
+        self._bar.update(self._task, total=len(setup.schedule), description="training")
+        data = setup.dataset
+        self._console.print(
+            f"{setup.scenario.title or setup.scenario.name}\n"
+            f"data: {data.source}\n"
+            f"{len(data.y_train):,} training rows, {len(data.y_test):,} test rows, {data.features} features, "
+            f"{len(setup.blocks)} holders, {len(setup.schedule)} batches",
+            markup=False,
+            highlight=False,
+        )
+
+    def batch(self, batch: Batch) -> None:
+        """Moves the bar."""
+        stage = "training" if batch.stage == "train" else "predicting"
+        self._bar.update(self._task, completed=batch.step, description=f"epoch {batch.epoch} {stage}")
+
+    def finished(self, done: Pass) -> None:
+        """A line for every epoch that ended with a prediction."""
+        if done.stage == "train":
+            self._loss_train = done.loss
+            return
+        assert self._setup is not None  # begin comes first
+        self._console.print(
+            f"epoch {done.epoch}: loss {self._loss_train:.6f} training, {done.loss:.6f} test, "
+            f"AUC {auc(self._setup.dataset.y_test, done.logits):.4f}",
+            markup=False,
+            highlight=False,
+        )
+
+
+def summary_tables(summary: Mapping[str, Any]) -> RenderableType:
+    """The tables at the end of a run."""
+    parts: list[RenderableType] = []
+    if summary["data"]["stand_in"]:
+        parts.append(Text("These are stand-in data, not the published set.", style="bold yellow"))
+    for table in (_quality(summary), _time(summary), _traffic(summary), _views(summary)):
+        parts += [Text(""), table]
+    return Group(*parts)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.add_column(columns[0])
+    for column in columns[1:]:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _quality(summary: Mapping[str, Any]) -> Table:
+    table = _table("Quality", "", "AUC", "test loss", "training loss")
+    for name, key in ((f"protocol ({summary['protocol']})", "metrics"), ("plain network", "baseline")):
+        values = summary[key]
+        table.add_row(
+            name, f"{values['auc']:.4f}", f"{values['loss_test']:.6f}", f"{values['loss_train']:.6f}"
+        )
+    return table
+
+
+def _time(summary: Mapping[str, Any]) -> Table:
+    time, batch = summary["time"], summary["traffic"]["one_batch"]
+    table = _table("Time", "", "seconds", "rounds")
+    table.add_row("virtual: training", f"{time['train_s']:.3f}", "")
+    table.add_row("virtual: prediction", f"{time['predict_s']:.3f}", "")
+    table.add_row("virtual: whole run", f"{time['virtual_s']:.3f}", f"{summary['traffic']['rounds']:,}")
+    table.add_row(f"virtual: one batch of {batch['rows']:,}", f"{batch['seconds']:.4f}", f"{batch['rounds']}")
+    table.add_row("wall: this simulation", f"{time['wall_s']:.2f}", "")
+    return table
+
+
+def _traffic(summary: Mapping[str, Any]) -> Table:
+    traffic = summary["traffic"]
+    table = _table("Traffic", "", "messages", "payload MB", "wire MB")
+    for key, label in (("by_phase", "by phase"), ("by_stage", "by stage"), ("by_link", "by link")):
+        table.add_row(label, style="italic")
+        for name, row in traffic[key].items():
+            table.add_row(f"  {name}", *_sizes(row))
+    table.add_row("all", *_sizes(traffic), style="bold")
+    return table
+
+
+def _sizes(row: Mapping[str, int]) -> tuple[str, str, str]:
+    return f"{row['messages']:,}", f"{row['payload_bytes'] / 1e6:,.3f}", f"{row['wire_bytes'] / 1e6:,.3f}"
+
+
+def _views(summary: Mapping[str, Any]) -> Table:
+    """A row for each value that a party was sent."""
+    table = _table("What each party learned", "", "in the clear", "uniformly random")
+    for party, view in summary["views"].items():
+        table.add_row(party if view["clear"] or view["uniform"] else f"{party}: nothing", style="italic")
+        for what, count in view["clear"].items():
+            table.add_row(f"  {what}", f"{count:,}", "")
+        for what, count in view["uniform"].items():
+            table.add_row(f"  {what}", "", f"{count:,}")
+    return table

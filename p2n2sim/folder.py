@@ -1,0 +1,181 @@
+"""A run folder: written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from p2n2sim.errors import InputError
+from p2n2sim.report.picture import draw
+from p2n2sim.run import Run
+from p2n2sim.scenario.load import to_toml
+from p2n2sim.scenario.sections import Scenario
+from p2n2sim.simulate import Outcome
+from p2n2sim.summary import batches_frame
+
+SUMMARY = "summary.json"
+
+
+def is_finished(path: Path) -> bool:
+    """Whether a folder holds a finished run: the summary only ever appears with everything else."""
+    return (path / SUMMARY).is_file()
+
+
+def check_free(path: Path, *, force: bool = False) -> None:
+    """Checks that a run may be written to a folder, before the work is done.
+
+    Raises:
+        InputError: something is there, and it is no run or may not be replaced.
+    """
+    remedy = "name another folder with --out"
+    with writing(path):
+        if Path.cwd().is_relative_to(path.resolve()):
+            raise InputError(str(path), "this is the working directory, or around it", remedy)
+        check_writable(path)
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            return
+        if not path.is_dir() or not is_finished(path):
+            raise InputError(str(path), "it is there and holds no finished run", remedy)
+    if not force:
+        raise InputError(str(path), "it already holds a run", f"{remedy}, or add --force")
+
+
+def check_writable(path: Path) -> None:
+    """Checks that a folder can be made where there may be none yet.
+
+    Raises:
+        InputError: what is there already of its path is no directory, or may not be written to.
+    """
+    above = path.absolute().parent
+    while not above.exists():
+        above = above.parent
+    if not above.is_dir():
+        raise InputError(str(path), f"{above} is no directory", "name another folder with --out")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(str(path), f"{above} may not be written to", "name another folder with --out")
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns the errors of the file system into ones that name the folder.
+
+    Raises:
+        InputError: instead of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            str(path), f"it cannot be written ({reason})", "name another folder with --out"
+        ) from error
+
+
+def save(run: Run, path: Path | str, *, force: bool = False) -> Path:
+    """Writes a run folder.
+
+    It holds ``summary.json``, ``scenario.toml`` (resolved: running it again gives the same bytes),
+    ``ledger.parquet``, ``metrics.parquet``, ``batches.parquet``, ``compute.parquet`` and ``picture.png``.
+    Everything is written beside the folder first and moved there at once.
+
+    Args:
+        run: a finished run.
+        path: the folder.
+        force: replace a finished run that is there.
+
+    Raises:
+        InputError: something else is there.
+    """
+    path = Path(path)
+    check_free(path, force=force)
+    target = path.resolve()  # where a symbolic link leads
+    with writing(path):
+        unfinished = _empty(target.with_name(f".{target.name}.unfinished"))
+        try:
+            _write(run, unfinished)
+            _replace(unfinished, target)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)  # nothing is left of it after success
+    return path
+
+
+def _write(run: Run, folder: Path) -> None:
+    run.ledger.to_parquet(folder / "ledger.parquet", index=False)
+    run.metrics.to_parquet(folder / "metrics.parquet", index=False)
+    run.batches.to_parquet(folder / "batches.parquet", index=False)
+    run.compute.to_parquet(folder / "compute.parquet", index=False)
+    (folder / "scenario.toml").write_text(to_toml(run.scenario), "utf-8")
+    (folder / "picture.png").write_bytes(draw(run))
+    (folder / SUMMARY).write_text(to_json(run.summary), "utf-8")
+
+
+def to_json(summary: Mapping[str, Any]) -> str:
+    """A summary as `summary.json` and the command line have it.
+
+    Training that diverged ends in infinities and NaN, which JSON cannot say: they become null.
+    """
+    return json.dumps(_finite(summary), indent=2, allow_nan=False) + "\n"
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def save_interrupted(scenario: Scenario, outcome: Outcome, path: Path) -> Path:
+    """Keeps what an interrupted run has computed, in a folder beside the one that it was meant for.
+
+    It has no summary, so it cannot be taken for a finished run.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    kept = next_free(path.with_name(f"{path.name}.interrupted"))
+    with writing(kept):
+        kept.mkdir(parents=True)
+        (kept / "scenario.toml").write_text(to_toml(scenario), "utf-8")
+        outcome.ledger.frame().to_parquet(kept / "ledger.parquet", index=False)
+        batches_frame(outcome).to_parquet(kept / "batches.parquet", index=False)
+        outcome.compute_frame().to_parquet(kept / "compute.parquet", index=False)
+    return kept
+
+
+def next_free(path: Path) -> Path:
+    """The path itself, or with the first number behind it that is not taken."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+def read_summary(path: Path) -> pd.Series:
+    """The scalars of a run's summary, named like ``time.train_s``."""
+    flat = pd.json_normalize(json.loads((path / SUMMARY).read_text("utf-8")), sep=".").iloc[0]
+    return flat[[not isinstance(value, (list, dict)) for value in flat]]
+
+
+def _empty(path: Path) -> Path:
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path
+
+
+def _replace(source: Path, target: Path) -> None:
+    if not target.exists():
+        source.rename(target)
+        return
+    old = target.with_name(f".{target.name}.replaced")
+    shutil.rmtree(old, ignore_errors=True)
+    target.rename(old)
+    source.rename(target)
+    shutil.rmtree(old)

@@ -1,0 +1,170 @@
+"""Run and sweep folders -> a self-contained page, a README, and the numbers behind each figure."""
+
+from __future__ import annotations
+
+import html
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from p2n2sim.errors import InputError
+from p2n2sim.report import style
+from p2n2sim.report.figures import Exhibit, of_run, of_sweep
+from p2n2sim.report.read import StoredRun, StoredSweep, read
+from p2n2sim.report.text import size, span, without_folders
+
+MARKER = "p2n2sim report"
+_PAGE, _README = "index.html", "README.md"
+
+
+def build(folders: Sequence[Path], out: Path) -> Path:
+    """Writes a report.
+
+    ``index.html`` needs no other file. ``README.md`` shows the same on a code host. ``figures/`` has every
+    figure as SVG and PNG, with a CSV of its numbers. The bytes depend on the folders' contents alone.
+
+    Args:
+        folders: run and sweep folders, in the order in which they are to appear.
+        out: where to; a report that is there is replaced.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: a folder cannot be read, two have the same name, or something else is at `out`.
+    """
+    _check_free(out)
+    stored = [read(folder) for folder in folders]
+    names = [item.name for item in stored]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                name, "two folders hold a scenario of this name", "report them apart, or rename one"
+            )
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    (unfinished / "figures").mkdir(parents=True)
+    sections = [_section(item, unfinished / "figures") for item in stored]
+    runs = [item if isinstance(item, StoredRun) else item.first for item in stored]
+    environment = _environment()
+    for template, name in (("page.html.j2", _PAGE), ("readme.md.j2", _README)):
+        text = environment.get_template(template).render(
+            marker=MARKER,
+            sections=sections,
+            results=_results(stored),
+            stand_in=any(r.summary["data"]["stand_in"] for r in runs),
+        )
+        (unfinished / name).write_text(text, "utf-8")
+    if out.exists():
+        shutil.rmtree(out)
+    unfinished.rename(out)
+    return out / _PAGE
+
+
+def _check_free(out: Path) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    page = out / _PAGE
+    if not page.is_file() or MARKER not in page.read_text("utf-8", errors="replace")[:2000]:
+        raise InputError(str(out), "it is there and holds no report", "name another folder with --out")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("p2n2sim.report", "."),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["span"] = span
+    environment.filters["size"] = size
+    environment.filters["cell"] = _cell
+    return environment
+
+
+def _cell(text: object) -> str:
+    """A text as a cell of a Markdown table."""
+    return str(text).replace("|", "\\|")
+
+
+def _section(item: StoredRun | StoredSweep, figures: Path) -> dict[str, object]:
+    """What the templates say of one folder; writes its figures."""
+    exhibits = list(of_run(item) if isinstance(item, StoredRun) else of_sweep(item))
+    run = item if isinstance(item, StoredRun) else item.first
+    return {
+        "name": item.name,
+        "title": without_folders(item.scenario.title or item.scenario.name),
+        "summary": run.summary if isinstance(item, StoredRun) else None,
+        "views": _views(run) if isinstance(item, StoredRun) else [],
+        "exhibits": [_write(exhibit, figures) for exhibit in exhibits],
+        "table": _sweep_rows(item) if isinstance(item, StoredSweep) else None,
+    }
+
+
+def _write(exhibit: Exhibit, figures: Path) -> dict[str, str]:
+    """Writes the files of one figure."""
+    svg = style.svg(exhibit.figure, exhibit.name)
+    (figures / f"{exhibit.name}.svg").write_text(svg, "utf-8")
+    (figures / f"{exhibit.name}.png").write_bytes(style.png(exhibit.figure, dpi=110))
+    exhibit.table.to_csv(figures / f"{exhibit.name}.csv", index=False, lineterminator="\n")
+    return {
+        "name": exhibit.name,
+        "title": exhibit.title,
+        "caption": exhibit.caption,
+        "svg": _themed(svg[svg.index("<svg") :], exhibit.title),
+    }
+
+
+def _themed(svg: str, title: str) -> str:
+    """The figure with the page's colours instead of its own, and a name for those who cannot see it."""
+    for name, colour in (
+        ("ink", style.INK),
+        ("muted", style.MUTED),
+        ("grid", style.GRID),
+        ("paper", style.PAPER),
+    ):
+        svg = svg.replace(colour, f"var(--{name})")
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(title)}" ', 1)
+
+
+def _results(stored: Sequence[StoredRun | StoredSweep]) -> list[dict[str, object]]:
+    """A row for every run; sweeps have tables of their own."""
+    return [{**item.summary, "name": item.name} for item in stored if isinstance(item, StoredRun)]
+
+
+def _views(run: StoredRun) -> list[tuple[str, str, str]]:
+    """Party, what it saw in the clear, what it saw as uniform."""
+    rows = []
+    for party, view in run.summary["views"].items():
+        cells = [
+            "; ".join(f"{what} ({count:,})" for what, count in view[how].items())
+            for how in ("clear", "uniform")
+        ]
+        rows.append((party, cells[0] or "nothing", cells[1] or "nothing"))
+    return rows
+
+
+def _sweep_rows(sweep: StoredSweep) -> dict[str, object]:
+    """The sweep's table as texts."""
+    columns: dict[str, tuple[str, Callable[[Any], str]]] = {
+        "time.train_s": ("training, virtual s", lambda v: f"{v:.3f}"),
+        "time.virtual_s": ("whole run, virtual s", lambda v: f"{v:.3f}"),
+        "metrics.auc": ("AUC", lambda v: f"{v:.4f}"),
+        "baseline.auc": ("AUC, plain", lambda v: f"{v:.4f}"),
+        "traffic.wire_bytes": ("on the wire", size),
+        "traffic.messages": ("messages", lambda v: f"{v:,}"),
+        "traffic.rounds": ("rounds", lambda v: f"{v:,}"),
+        "time.wall_s": ("wall s", lambda v: f"{v:.1f}"),
+    }
+    table: pd.DataFrame = sweep.table
+    rows = [
+        [*(str(row[key]) for key in sweep.keys), *(form(row[name]) for name, (_, form) in columns.items())]
+        for row in table.to_dict("records")
+    ]
+    return {"head": [*sweep.keys, *(title for title, _ in columns.values())], "rows": rows}

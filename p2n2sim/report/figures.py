@@ -1,0 +1,273 @@
+"""The figures of a report: each with the numbers behind it and a caption that says how they came about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+from numpy.typing import NDArray
+
+from p2n2sim.report import style
+from p2n2sim.report.loss import draw_loss
+from p2n2sim.report.provenance import VIRTUAL, data_line, machine_line, network_line, origin
+from p2n2sim.report.read import StoredRun, StoredSweep
+from p2n2sim.report.text import size, three_digits
+from p2n2sim.scenario.sections import Scenario
+from p2n2sim.scenario.units import Bandwidth
+
+_SIZE = (7.2, 4.0)  # inches
+_MOST_LINKS = 20
+_TRAIN, _ROWS = "time.train_s", "data.rows_train"
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One figure of a report.
+
+    Attributes:
+        name: for its files.
+        title: for its heading.
+        figure: the drawing.
+        table: the numbers behind it.
+        caption: how they came about.
+    """
+
+    name: str
+    title: str
+    figure: Figure
+    table: pd.DataFrame
+    caption: str
+
+
+def of_run(run: StoredRun) -> Iterator[Exhibit]:
+    """The figures of one run: losses and traffic."""
+    yield losses(run)
+    yield traffic(run)
+
+
+def of_sweep(sweep: StoredSweep) -> Iterator[Exhibit]:
+    """The figures of a sweep: training time by each swept key, and the first point's traffic."""
+    for key in sweep.keys:
+        if key == "network.bandwidth":
+            yield time_by_bandwidth(sweep)
+        elif key == "data.fraction":
+            yield time_by_size(sweep)
+        else:
+            yield time_by_key(sweep, key)
+
+
+def losses(run: StoredRun) -> Exhibit:
+    """Average training and test loss by epoch (the paper's Figures 3 and 4)."""
+    with style.look():
+        figure = style.new_figure(*_SIZE)
+        draw_loss(figure.add_subplot(), run.metrics, run.batches)
+    summary = run.summary
+    caption = (
+        f"Average loss by epoch (as in the paper's Figures 3 and 4). Test AUC at the end: "
+        f"{summary['metrics']['auc']:.4f}, of the plain network on the same batches "
+        f"{summary['baseline']['auc']:.4f}. A training loss is averaged while the weights move, a test loss "
+        f"is taken after the epoch. {origin(run.scenario, summary)}"
+    )
+    return Exhibit(f"{run.name}-loss", "Loss by epoch", figure, run.metrics, caption)
+
+
+def traffic(run: StoredRun) -> Exhibit:
+    """Wire bytes by link, stacked by phase."""
+    ledger = run.ledger
+    links = ledger.assign(link=ledger["sender"] + " → " + ledger["receiver"])
+    table = links.pivot_table(index="link", columns="phase", values="wire_bytes", aggfunc="sum", fill_value=0)
+    table = table.reindex(columns=["online", "offline"], fill_value=0)
+    table = table.loc[table.sum(axis=1).sort_values(ascending=False, kind="stable").index]
+    shown = table.iloc[:_MOST_LINKS]
+    with style.look():
+        figure = style.new_figure(_SIZE[0], 1.2 + 0.28 * len(shown))
+        axes = figure.add_subplot()
+        start = np.zeros(len(shown))
+        for phase, colour in (("online", style.SKY), ("offline", style.ORANGE)):
+            axes.barh(shown.index, shown[phase] / 1e6, left=start, color=colour, label=phase)
+            start = start + shown[phase].to_numpy() / 1e6
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("MB on the wire")
+        axes.set_xlim(0, max(start) * 1.13)
+        for position, total in enumerate(start):
+            axes.annotate(f" {size(total * 1e6)}", (total, position), va="center", fontsize=8.5)
+        axes.legend(loc="lower right")
+    left_out = f" The {_MOST_LINKS} busiest of {len(table)} links." if len(table) > _MOST_LINKS else ""
+    caption = (
+        f"Bytes on each link in the whole run, prediction included, from the ledger of all messages."
+        f"{left_out} {origin(run.scenario, run.summary)}"
+    )
+    return Exhibit(f"{run.name}-traffic", "Traffic by link and phase", figure, table.reset_index(), caption)
+
+
+def time_by_bandwidth(sweep: StoredSweep) -> Exhibit:
+    """Training time by bandwidth (the paper's Figure 5)."""
+    table = _series(sweep, "network.bandwidth")
+    table.insert(
+        1, "bandwidth_bit_per_s", [Bandwidth.parse(text).value for text in table["network.bandwidth"]]
+    )
+    table = table.sort_values("bandwidth_bit_per_s", kind="stable", ignore_index=True)
+    with style.look():
+        figure = style.new_figure(10.0, 4.0)
+        linear, logarithmic = figure.subplots(1, 2)
+        for number, (label, line) in enumerate(_lines(table, sweep, "network.bandwidth")):
+            x = line["bandwidth_bit_per_s"] / 1e6
+            for axes in (linear, logarithmic):
+                axes.plot(x, line[_TRAIN], marker="o", color=_colour(number), label=label)
+            _write_values(logarithmic, x.to_numpy(), line[_TRAIN].to_numpy())
+        _log(logarithmic, "y")
+        logarithmic.margins(x=0.12, y=0.14)
+        linear.set_ylim(bottom=0)
+        for axes, title in (
+            (linear, "Time on a linear axis"),
+            (logarithmic, "Time on a logarithmic axis"),
+        ):
+            _log(axes, "x")
+            axes.set_title(title)
+            axes.set_xlabel("bandwidth of every link in each direction, Mbit/s")
+            axes.set_ylabel("training time, virtual s")
+        _legend(linear)
+    floor = table[_TRAIN].min()
+    caption = (
+        f"Training time by bandwidth (the paper's Figure 5). It falls with the bandwidth and flattens "
+        f"towards what latency and local work take; the lowest point is {three_digits(floor)} s. "
+        f"{_origin(sweep)}"
+    )
+    return Exhibit(f"{sweep.name}-time", "Training time by bandwidth", figure, table, caption)
+
+
+def time_by_size(sweep: StoredSweep) -> Exhibit:
+    """Training time by number of training rows with a fitted line (the paper's Figure 6)."""
+    table = _series(sweep, "data.fraction").sort_values(_ROWS, kind="stable", ignore_index=True)
+    fits = []
+    with style.look():
+        figure = style.new_figure(*_SIZE)
+        axes = figure.add_subplot()
+        for number, (label, line) in enumerate(_lines(table, sweep, "data.fraction")):
+            rows, seconds = line[_ROWS].to_numpy(float), line[_TRAIN].to_numpy(float)
+            colour, name = _colour(number), label or "training time"
+            axes.plot(rows, seconds, "o", color=colour, label=name)
+            if len(rows) > 2:
+                slope, intercept, r2 = fit_line(rows, seconds)
+                ends = np.array([rows.min(), rows.max()])
+                axes.plot(
+                    ends, slope * ends + intercept, color=colour, linewidth=1.2, label=f"line, R² = {r2:.6f}"
+                )
+                fits.append(
+                    f"{name}: {three_digits(slope * 1e3)} s per 1,000 rows {intercept:+.3f} s, R² = {r2:.6f}"
+                )
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:,.0f}"))
+        axes.set_xlabel("training rows")
+        axes.set_ylabel("training time, virtual s")
+        axes.legend(loc="upper left")
+    caption = (
+        f"Training time by data size (the paper's Figure 6). Fitted line for {'; '.join(fits)}. "
+        f"{_origin(sweep)}"
+    )
+    return Exhibit(f"{sweep.name}-time", "Training time by data size", figure, table, caption)
+
+
+def time_by_key(sweep: StoredSweep, key: str) -> Exhibit:
+    """Training time and AUC by any other swept key."""
+    table = _series(sweep, key)
+    with style.look():
+        figure = style.new_figure(_SIZE[0], 5.2)
+        upper, lower = figure.subplots(2, 1, sharex=True)
+        numeric = table[key].dtype.kind in "iuf"
+        for axes, column, label in (
+            (upper, _TRAIN, "training time, virtual s"),
+            (lower, "metrics.auc", "test AUC"),
+        ):
+            for number, (name, line) in enumerate(_lines(table, sweep, key)):
+                x = line[key] if numeric else line[key].astype(str)
+                axes.plot(
+                    x,
+                    line[column],
+                    marker="o",
+                    linestyle="-" if numeric else "none",
+                    color=_colour(number),
+                    label=name,
+                )
+            axes.set_ylabel(label)
+            axes.margins(x=0.08, y=0.15)
+        lower.set_xlabel(key)
+        _legend(upper)
+    caption = f"Training time and test AUC by {key}. {_origin(sweep)}"
+    return Exhibit(
+        f"{sweep.name}-{key.replace('.', '-')}", f"Training time and AUC by {key}", figure, table, caption
+    )
+
+
+def fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Least squares: slope, intercept, and R^2, the share of the variance of y that the line explains."""
+    slope, intercept = np.polyfit(x, y, 1)
+    residual = y - (slope * x + intercept)
+    spread = y - y.mean()
+    r2 = 1 - float(residual @ residual) / float(spread @ spread) if spread.any() else 1.0
+    return float(slope), float(intercept), r2
+
+
+def _series(sweep: StoredSweep, key: str) -> pd.DataFrame:
+    """The columns of the sweep's table that the figures show, the key first."""
+    others = [name for name in sweep.keys if name != key]
+    shown = [
+        _ROWS,
+        _TRAIN,
+        "time.virtual_s",
+        "time.wall_s",
+        "metrics.auc",
+        "traffic.wire_bytes",
+        "traffic.rounds",
+    ]
+    return sweep.table[[key, *others, *(name for name in shown if name not in (key, *others))]].copy()
+
+
+def _lines(table: pd.DataFrame, sweep: StoredSweep, key: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """A line for every combination of the other swept keys, with its label; one without if there are none."""
+    others = [name for name in sweep.keys if name != key]
+    if not others:
+        yield "", table
+        return
+    for values, line in table.groupby(others, sort=False):
+        yield ", ".join(f"{name} = {value}" for name, value in zip(others, values, strict=True)), line
+
+
+def _origin(sweep: StoredSweep) -> str:
+    scenario: Scenario = sweep.scenario
+    summary = sweep.first.summary
+    return (
+        f"Scenario {scenario.name}, seed {summary['seed']}, one run a point. {data_line(summary['data'])} "
+        f"{summary['data']['holders']} holders, protocol {summary['protocol']}, "
+        f"{scenario.train.epochs} epoch{'s' * (scenario.train.epochs > 1)}, batches of "
+        f"{scenario.train.batch_size:,}. "
+        f"{VIRTUAL}: {network_line(scenario, sweep.keys)}; {machine_line(scenario.compute)}."
+    )
+
+
+def _log(axes: Axes, which: str) -> None:
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _write_values(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+    for at, value in zip(x, y, strict=True):
+        axes.annotate(three_digits(value), (at, value), (4, 6), textcoords="offset points", fontsize=8.5)
+
+
+def _legend(axes: Axes) -> None:
+    if any(label for label in axes.get_legend_handles_labels()[1]):
+        axes.legend()
+
+
+def _colour(number: int) -> str:
+    return style.SERIES[number % len(style.SERIES)]

@@ -1,0 +1,215 @@
+"""A Scenario -> a Run: prepare the data, simulate the protocol, train the plain network, sum up."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import functools
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+import torch
+from threadpoolctl import threadpool_limits
+
+from p2n2sim.assemble import Setup, assemble
+from p2n2sim.baselines.plain import train_plain
+from p2n2sim.errors import FixedPointError
+from p2n2sim.nn.network import Parts, PlainNetwork
+from p2n2sim.parties.label_owner import Pass
+from p2n2sim.parties.schedule import Batch
+from p2n2sim.scenario.sections import Scenario
+from p2n2sim.simulate import Outcome, simulate
+from p2n2sim.summary import batches_frame, metrics_frame, summarise
+
+
+class Progress(Protocol):
+    """Is told how far a run is."""
+
+    def begin(self, setup: Setup) -> None:
+        """The data are there, the simulation begins."""
+
+    def batch(self, batch: Batch) -> None:
+        """A batch begins."""
+
+    def finished(self, done: Pass) -> None:
+        """A pass over the training or the test rows is finished."""
+
+
+class Silent:
+    """A `Progress` that says nothing."""
+
+    def begin(self, setup: Setup) -> None:
+        """Says nothing."""
+
+    def batch(self, batch: Batch) -> None:
+        """Says nothing."""
+
+    def finished(self, done: Pass) -> None:
+        """Says nothing."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        scenario: the settings, with the fingerprint of the data filled in.
+        summary: what `summary.json` holds.
+        ledger: a row for every message; the columns are those of `p2n2sim.net.ledger.Entry`.
+        metrics: a row for every epoch: losses and AUC of the protocol and of the plain network.
+        batches: a row for every batch: epoch, stage, rows, loss, and when it began.
+        compute: a row for every piece of local work: party, start_s, end_s, label.
+        parts: the trained network.
+    """
+
+    scenario: Scenario
+    summary: dict[str, Any]
+    ledger: pd.DataFrame
+    metrics: pd.DataFrame
+    batches: pd.DataFrame
+    compute: pd.DataFrame
+    parts: Parts
+
+
+def run(
+    scenario: Scenario,
+    *,
+    data_dir: Path | str | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    encode_all: bool = False,
+    outcome: Outcome | None = None,
+) -> Run:
+    """Runs a scenario to the end. The result is a function of the scenario and the data alone.
+
+    Args:
+        scenario: what to run; its sweep, if it has one, is left aside.
+        data_dir: where to look for data files first.
+        threads: threads for real work, by default one a core; changes nothing but the wall time.
+        progress: is told how far the run is.
+        encode_all: encodes and decodes every message on its way; changes nothing but the wall time.
+        outcome: is filled while the run goes on; who keeps it can look at an interrupted run.
+
+    Raises:
+        InputError: the scenario and the data do not fit each other.
+        FixedPointError: a feature or a weight outgrew the ring.
+        DeadlockError: the protocol stood still.
+    """
+    if _inside_a_loop():  # in a notebook: virtual time needs a thread without a running loop
+        with concurrent.futures.ThreadPoolExecutor(1) as aside:
+            again = functools.partial(run, data_dir=data_dir, threads=threads, progress=progress)
+            return aside.submit(again, scenario, encode_all=encode_all, outcome=outcome).result()
+    began, cpu_began = time.perf_counter(), time.process_time()
+    progress = progress or Silent()
+    with _one_float_thread(), _pool(threads or os.cpu_count() or 1) as pool:
+        setup = assemble(scenario, data_dir=data_dir)
+        plain = PlainNetwork(setup.parts)
+        outcome = Outcome() if outcome is None else outcome
+        progress.begin(setup)
+        with _telling_where(outcome):
+            simulate(
+                setup,
+                outcome,
+                pool=pool,
+                encode_all=encode_all,
+                on_batch=progress.batch,
+                on_pass=progress.finished,
+            )
+        baseline = _train_plain(setup, plain)
+    scenario = setup.scenario
+    metrics = metrics_frame(outcome.passes, baseline, setup.dataset.y_test)
+    summary = summarise(setup, outcome, metrics)
+    summary["weights_sha256"] = weights_sha256(setup.parts)
+    summary["time"] |= {
+        "wall_s": time.perf_counter() - began,
+        "processor_s": time.process_time() - cpu_began,
+    }
+    return Run(
+        scenario=scenario,
+        summary=summary,
+        ledger=outcome.ledger.frame(),
+        metrics=metrics,
+        batches=batches_frame(outcome),
+        compute=outcome.compute_frame(),
+        parts=setup.parts,
+    )
+
+
+def weights_sha256(parts: Parts) -> str:
+    """Hexadecimal SHA-256 over the trained weights: theta, theta_S, theta_y."""
+    digest = hashlib.sha256()
+    named = [("theta", parts.theta), *parts.server.state_dict().items(), *parts.head.state_dict().items()]
+    for name, tensor in named:
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _train_plain(setup: Setup, plain: PlainNetwork) -> list[Pass]:
+    train, data = setup.scenario.train, setup.dataset
+    with torch.random.fork_rng(devices=[]):  # as in the simulation: a module of the user may draw
+        torch.manual_seed(train.seed)
+        return train_plain(
+            plain,
+            setup.schedule,
+            data.X_train,
+            data.y_train,
+            data.X_test,
+            data.y_test,
+            learning_rate=train.learning_rate,
+            momentum=train.momentum,
+            reduction=train.loss_reduction,
+        )
+
+
+def _inside_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _telling_where(outcome: Outcome) -> Iterator[None]:
+    """Says of a number that outgrew the ring in which epoch it did, and what helps."""
+    try:
+        yield
+    except FixedPointError as error:
+        epoch = outcome.began[-1][0].epoch
+        helps = "a smaller train.learning_rate, standardised features or fewer protocol.fractional_bits"
+        raise FixedPointError(f"epoch {epoch}: {error}; {helps} would do") from error
+
+
+@contextlib.contextmanager
+def _one_float_thread() -> Iterator[None]:
+    """Floating-point sums depend on how many threads share them; one thread makes them reproducible."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _pool(threads: int) -> Iterator[concurrent.futures.Executor | None]:
+    """Threads that overlap the parties' real work; none for a single thread."""
+    if threads == 1:
+        yield None
+        return
+    pool = concurrent.futures.ThreadPoolExecutor(
+        threads, thread_name_prefix="p2n2sim", initializer=torch.set_num_threads, initargs=(1,)
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,149 @@
+"""The tables and the summary of a run, from what the simulation left behind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
+
+from p2n2sim.assemble import Setup
+from p2n2sim.messages import Floats
+from p2n2sim.parties.label_owner import Pass
+from p2n2sim.simulate import Outcome
+
+
+def metrics_frame(protocol: Sequence[Pass], plain: Sequence[Pass], y_test: Floats) -> pd.DataFrame:
+    """A row for every epoch.
+
+    Columns: epoch, loss_train, loss_test, auc, and the same of the plain network with the prefix
+    ``plain_``. Losses are means over rows; the test columns are missing in epochs without a prediction.
+    """
+    own = pd.DataFrame(_by_epoch(protocol, y_test)).set_index("epoch")
+    other = pd.DataFrame(_by_epoch(plain, y_test)).set_index("epoch").add_prefix("plain_")
+    return own.join(other).reset_index()
+
+
+def _by_epoch(passes: Sequence[Pass], y_test: Floats) -> list[dict[str, float]]:
+    rows: dict[int, dict[str, float]] = {}
+    for done in passes:
+        row = rows.setdefault(
+            done.epoch, {"epoch": done.epoch, "loss_train": np.nan, "loss_test": np.nan, "auc": np.nan}
+        )
+        if done.stage == "train":
+            row["loss_train"] = done.loss
+        else:
+            row["loss_test"] = done.loss
+            row["auc"] = auc(y_test, done.logits)
+    return list(rows.values())
+
+
+def auc(y: Floats, logits: Floats) -> float:
+    """Area under the ROC curve of the predicted probabilities (Eq. 2); NaN when a logit is no number.
+
+    Args:
+        y: (m,), 0.0 or 1.0.
+        logits: (m,).
+    """
+    if np.isnan(logits).any():
+        return math.nan
+    return float(roc_auc_score(y, expit(logits.astype(np.float64))))
+
+
+def batches_frame(outcome: Outcome) -> pd.DataFrame:
+    """A row for every batch that began: step, epoch, stage, rows, began_s, and the mean loss where known."""
+    losses = np.concatenate([np.empty(0), *(done.losses for done in outcome.passes)])
+    frame = pd.DataFrame(
+        [(b.step, b.epoch, b.stage, len(b.rows), began) for b, began in outcome.began],
+        columns=["step", "epoch", "stage", "rows", "began_s"],
+    )
+    frame["loss"] = pd.Series(losses).reindex(frame.index)
+    return frame
+
+
+def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str, Any]:
+    """What `summary.json` says, except the hashes of the weights and the wall time."""
+    scenario, dataset = setup.scenario, setup.dataset
+    batches = batches_frame(outcome)
+    ledger = outcome.ledger.frame().merge(batches[["step", "stage"]], on="step", how="left")
+    ledger["stage"] = ledger["stage"].fillna("setup")
+    last = metrics.iloc[-1]
+    return {
+        "scenario": scenario.name,
+        "title": scenario.title,
+        "seed": scenario.train.seed,
+        "protocol": scenario.protocol.first_layer,
+        "data": {
+            "name": dataset.name,
+            "source": dataset.source,
+            "stand_in": dataset.stand_in,
+            "rows_train": len(dataset.y_train),
+            "rows_test": len(dataset.y_test),
+            "features": dataset.features,
+            "holders": scenario.data.holders,
+            "widths": [block.stop - block.start for block in setup.blocks],
+            "fingerprint": scenario.data.fingerprint,
+        },
+        "metrics": {name: float(last[name]) for name in ("auc", "loss_train", "loss_test")},
+        "baseline": {name: float(last[f"plain_{name}"]) for name in ("auc", "loss_train", "loss_test")},
+        "time": {"virtual_s": outcome.virtual_s} | _stage_seconds(batches, outcome.virtual_s),
+        "traffic": {
+            **_totals(ledger),
+            "rounds": outcome.ledger.rounds,
+            "by_phase": _grouped(ledger, "phase"),
+            "by_stage": _grouped(ledger, "stage"),
+            "by_link": _grouped(ledger.assign(link=ledger["sender"] + "->" + ledger["receiver"]), "link"),
+            "one_batch": _one_batch(ledger, batches),
+        },
+        "views": {
+            party: {"clear": view.clear, "uniform": view.uniform}
+            for party, view in outcome.ledger.views(outcome.intervals).items()
+        },
+        "ledger_sha256": outcome.ledger.sha256(),
+    }
+
+
+def _stage_seconds(batches: pd.DataFrame, end: float) -> dict[str, float]:
+    """Virtual seconds of training and of prediction: from a batch's beginning to the next one's."""
+    lengths = np.diff(batches["began_s"], append=end)
+    by_stage = pd.Series(lengths).groupby(batches["stage"]).sum()
+    return {f"{stage}_s": float(by_stage.get(stage, 0.0)) for stage in ("train", "predict")}
+
+
+def _totals(ledger: pd.DataFrame) -> dict[str, int]:
+    return {
+        "messages": len(ledger),
+        "payload_bytes": int(ledger["payload_bytes"].sum()),
+        "wire_bytes": int(ledger["wire_bytes"].sum()),
+    }
+
+
+def _grouped(ledger: pd.DataFrame, column: str) -> dict[str, dict[str, int]]:
+    """Totals by the values of a column, in the order in which they occur first."""
+    return {str(value): _totals(group) for value, group in ledger.groupby(column, sort=False)}
+
+
+def _one_batch(ledger: pd.DataFrame, batches: pd.DataFrame) -> dict[str, float | int]:
+    """The first training batch that has another batch before it: rows, bytes, rounds, virtual seconds.
+
+    The very first one also waits for the dealer to be asked for the first time; with a single batch in
+    the whole run that one is taken all the same.
+    """
+    position = min(1, len(batches) - 1)
+    batch = batches.iloc[position]
+    mine = ledger[ledger["step"] == batch["step"]]
+    earlier = ledger[ledger["step"] < batch["step"]]
+    online = mine[mine["phase"] == "online"]
+    before = earlier[earlier["phase"] == "online"]["round"].max() if position else 0
+    ends = batches["began_s"].iloc[position + 1] if position + 1 < len(batches) else ledger["arrived_s"].max()
+    return {
+        "step": int(batch["step"]),
+        "rows": int(batch["rows"]),
+        **_totals(mine),
+        "rounds": int(online["round"].max() - before),
+        "seconds": float(ends - batch["began_s"]),
+    }

@@ -1,0 +1,214 @@
+"""Many runs: the grid of a scenario's sweep, on all cores, continued where it stopped."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import json
+import multiprocessing
+import os
+import re
+import signal
+import threading
+import tomllib
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from p2n2sim import folder
+from p2n2sim.errors import InputError, P2N2SimError, ScenarioError
+from p2n2sim.run import run
+from p2n2sim.scenario.load import parse, points, to_toml
+from p2n2sim.scenario.sections import Scenario
+
+TABLE = "sweep.parquet"
+_SCENARIO = "sweep.toml"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of the grid.
+
+    Attributes:
+        values: swept key -> value.
+        scenario: the scenario there.
+        folder: where its run goes.
+    """
+
+    values: dict[str, Any]
+    scenario: Scenario
+    folder: Path
+
+    def __str__(self) -> str:
+        return ", ".join(f"{key} = {_as_text(value)}" for key, value in self.values.items())
+
+
+class SweepError(P2N2SimError):
+    """Some points failed; those that did not are kept."""
+
+
+def sweep(
+    scenario: Scenario,
+    out: Path,
+    *,
+    data_dir: Path | None = None,
+    jobs: int | None = None,
+    on_point: Callable[[Point, int, int], object] = lambda point, done, total: None,
+) -> Path:
+    """Runs every point of the grid that is not finished yet, a process to a core.
+
+    Args:
+        scenario: has a sweep.
+        out: the sweep folder; ``points/`` holds a run folder for each point, ``sweep.parquet`` a row.
+        data_dir: where to look for data files first.
+        jobs: how many processes at a time, by default one a core.
+        on_point: told of every finished point, with how many are finished and how many there are.
+
+    Returns:
+        The path of ``sweep.parquet``, which appears when all points are finished.
+
+    Raises:
+        InputError: the scenario has no sweep, or the folder belongs to another one.
+        SweepError: points failed.
+    """
+    grid = _grid(scenario, out)
+    with folder.writing(out):
+        folder.check_writable(out)
+        _claim(scenario, out)
+    missing = [point for point in grid if not folder.is_finished(point.folder)]
+    done = len(grid) - len(missing)
+    for position, point in enumerate((p for p in grid if p not in missing), 1):
+        on_point(point, position, len(grid))
+    failures: list[tuple[Point, P2N2SimError]] = []
+    pool = concurrent.futures.ProcessPoolExecutor(
+        min(jobs or os.cpu_count() or 1, max(1, len(missing))),
+        mp_context=multiprocessing.get_context("spawn"),  # a fork would copy the threads' locks
+        initializer=_end_with_parent,
+    )
+    try:
+        with _deaf_to_ctrl_c():
+            tasks = {pool.submit(_run_point, to_toml(p.scenario), p.folder, data_dir): p for p in missing}
+        for task in concurrent.futures.as_completed(tasks):
+            point = tasks[task]
+            try:
+                task.result()
+            except P2N2SimError as error:
+                failures.append((point, error))
+            except BrokenProcessPool:  # the pool ends them all, and does not say whose fault it is
+                failures.append((point, SweepError("a process died, perhaps for want of memory")))
+            else:
+                done += 1
+                on_point(point, done, len(grid))
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if failures:
+        if not done:
+            _disclaim(out)
+        raise _failure(failures, len(grid))
+    with folder.writing(out):
+        return _write_table(grid, out)
+
+
+def _failure(failures: list[tuple[Point, P2N2SimError]], total: int) -> P2N2SimError:
+    """One error for all: the first, which says how many there were."""
+    point, error = failures[0]
+    where = f"sweep: {point}"
+    kept = f"{len(failures)} of {total} points failed, the others are kept"
+    if isinstance(error, InputError):
+        return InputError(f"{where}: {error.where}", error.found, f"{error.remedy} ({kept})")
+    return SweepError(f"{where}: {error} ({kept})")
+
+
+def _grid(scenario: Scenario, out: Path) -> list[Point]:
+    if not scenario.sweep:
+        raise ScenarioError(
+            "sweep", "there is no [sweep] table", 'add one, for example with "train.epochs" = [1, 2]'
+        )
+    return [
+        Point(values, at, out / "points" / _folder_name(number, values))
+        for number, (values, at) in enumerate(points(scenario))
+    ]
+
+
+def _folder_name(number: int, values: dict[str, Any]) -> str:
+    text = "_".join(f"{key.split('.')[-1]}-{value}" for key, value in values.items())
+    return f"{number:03d}_" + re.sub(r"[^A-Za-z0-9._-]+", "", text.replace(", ", "-").replace("/", "p"))[:80]
+
+
+def _claim(scenario: Scenario, out: Path) -> None:
+    """Makes the folder, or checks that it belongs to this very sweep."""
+    text, path = to_toml(scenario), out / _SCENARIO
+    if path.is_file():
+        if path.read_bytes() != text.encode():
+            raise InputError(str(out), "it holds another sweep", "name another folder with --out")
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(str(out), "it is there and holds no sweep", "name another folder with --out")
+    out.mkdir(parents=True, exist_ok=True)
+    unfinished = out / f".{_SCENARIO}.unfinished"
+    unfinished.write_bytes(text.encode())
+    unfinished.rename(path)
+
+
+def _disclaim(out: Path) -> None:
+    """Takes back what `_claim` made: a sweep of which no point could be run leaves nothing."""
+    (out / _SCENARIO).unlink(missing_ok=True)
+    for empty in (out / "points", out):
+        with contextlib.suppress(OSError):  # absent, or somebody put something there
+            empty.rmdir()
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes started meanwhile never see Ctrl-C, which reaches all: the parent alone answers it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """In another process: a killed parent leaves nobody behind."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # only ever called in a child
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _run_point(toml: str, path: Path, data_dir: Path | None) -> None:
+    """In another process: one point on one thread."""
+    folder.save(run(parse(tomllib.loads(toml), "sweep"), data_dir=data_dir, threads=1), path)
+
+
+def _write_table(grid: list[Point], out: Path) -> Path:
+    """A row for every point: its folder's name, the swept values, the scalars of its summary."""
+    frame = pd.DataFrame(
+        [
+            {"point": point.folder.name, **point.values}
+            | {k: v for k, v in folder.read_summary(point.folder).items() if k not in point.values}
+            for point in grid
+        ]
+    )
+    for key in grid[0].values:
+        if frame[key].dtype == object:  # lists, or a mixture: no type for a column
+            frame[key] = frame[key].map(_as_text)
+    unfinished = out / f".{TABLE}.unfinished"
+    frame.to_parquet(unfinished, index=False)
+    return unfinished.rename(out / TABLE)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
