@@ -36,6 +36,7 @@ reports: $(READY)
 	  $(BIN)/p2n2sim sweep scenarios/$$name.toml --out runs/reports/$$name || exit; \
 	done
 	$(BIN)/p2n2sim report $(REPORTED:%=runs/reports/%) --out reports/p2n2
+	cp runs/reports/fraud/picture.png docs/demo.png
 
 bench: $(READY)
 	$(BIN)/python benchmarks/messages.py

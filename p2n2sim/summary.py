@@ -128,12 +128,11 @@ def _grouped(ledger: pd.DataFrame, column: str) -> dict[str, dict[str, int]]:
 
 
 def _one_batch(ledger: pd.DataFrame, batches: pd.DataFrame) -> dict[str, float | int]:
-    """The first training batch that has another batch before it: rows, bytes, rounds, virtual seconds.
+    """The second training batch, or the only one: rows, bytes, rounds, virtual seconds.
 
-    The very first one also waits for the dealer to be asked for the first time; with a single batch in
-    the whole run that one is taken all the same.
+    The second, because the dealer's first triples come late for the first.
     """
-    position = min(1, len(batches) - 1)
+    position = int(np.flatnonzero(batches["stage"] == "train")[:2][-1])
     batch = batches.iloc[position]
     mine = ledger[ledger["step"] == batch["step"]]
     earlier = ledger[ledger["step"] < batch["step"]]

@@ -57,7 +57,7 @@ class Schedule:
     def __len__(self) -> int:
         train = math.ceil(self.rows_train / self.batch_size)
         predict = math.ceil(self.rows_test / self.batch_size)
-        return self.epochs * train + predict * sum(map(self.predicts_after, range(1, self.epochs + 1)))
+        return self.epochs * train + predict * math.ceil(self.epochs / self.predict_every)
 
     def __iter__(self) -> Iterator[Batch]:
         step = 0

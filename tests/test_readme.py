@@ -1,0 +1,75 @@
+"""The README tells the truth: its blocks are run as they stand there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from p2n2sim.parties import traffic
+from p2n2sim.parties.algorithm1 import FirstLayer
+from p2n2sim.scenario.load import parse
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks() -> list[str]:
+    """The indented blocks of the README, without their indentation."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    found = re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, re.MULTILINE)
+    return [re.sub(r"^    ", "", block, flags=re.MULTILINE).strip("\n") + "\n" for block in found]
+
+
+def the_block(word: str) -> str:
+    """The one block that contains a word."""
+    (block,) = [block for block in blocks() if word in block]
+    return block
+
+
+def test_scenario() -> None:
+    """The scenario file of the README is valid, its sweep included."""
+    scenario = parse(tomllib.loads(the_block("[data]")), "README.md")
+    assert scenario.data.holders == 2
+    assert len(scenario.sweep["network.bandwidth"]) == 3
+
+
+def test_own_protocol() -> None:
+    """The small protocol of the README runs and prints its ledger."""
+    printed = subprocess.run(
+        [sys.executable, "-c", the_block("class Ping")], capture_output=True, text=True, check=True
+    )
+    assert "Alice" in printed.stdout
+    assert "Ping" in printed.stdout
+
+
+def test_python_example(tmp_path: Path) -> None:
+    """The Python example of the README runs on the shipped scenario (here with a few rows of it)."""
+    program = the_block("from p2n2sim.run import run").replace(
+        '["train.epochs=1"]', '["train.epochs=1", "data.fraction=0.1", "train.batch_size=2000"]'
+    )
+    assert "data.fraction" in program
+    subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=ROOT, check=True)
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Files that the README and the documents refer to exist."""
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        text = document.read_text("utf-8")
+        targets = re.findall(r"\]\(([^)#:]+)\)", text)
+        targets += [f"../{path}" if document.parent.name == "docs" else path for path in _mentioned(text)]
+        for target in targets:
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def _mentioned(text: str) -> list[str]:
+    return re.findall(r"`((?:p2n2sim|tests|docs|scenarios|reports|benchmarks)/[\w./-]+)`", text)
+
+
+def test_numbers_of_the_protocols_document() -> None:
+    """The byte counts in docs/protocols.md are those of the closed form."""
+    text = (ROOT / "docs" / "protocols.md").read_text("utf-8")
+    for rows, width, units in ((5000, 14, 8), (2570, 278, 400)):
+        layer = FirstLayer(holders=("A", "B"), widths=(width, width), units=units, fractional_bits=20)
+        assert f"{sum(traffic.payload_by_link(layer, 'A', rows, 8).values()):,}" in text
