@@ -146,7 +146,7 @@ def _complain(error: Exception) -> None:
 
 
 def main() -> NoReturn:
-    """Runs the command line; exits with 0, 2 for bad input, 1 for a failed protocol, 130 for Ctrl-C."""
+    """Runs the command line; exits with 0, 2 for bad input, or 1 for a failed protocol."""
     try:
         app()  # says what is wrong with the arguments, and exits with 2, by itself
     except InputError as error:
@@ -158,6 +158,4 @@ def main() -> NoReturn:
     except OSError as error:
         _complain(error)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
     sys.exit(0)

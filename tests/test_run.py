@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -328,7 +329,7 @@ def test_what_an_interrupted_run_has_done_stays_in_the_outcome() -> None:
     class Interrupting(Diary):
         def batch(self, batch: Batch) -> None:
             if batch.step == 3:
-                raise KeyboardInterrupt
+                signal.raise_signal(signal.SIGINT)
 
     outcome = Outcome()
     with pytest.raises(KeyboardInterrupt):
@@ -345,7 +346,6 @@ def test_a_number_that_outgrows_the_ring_says_when_and_what_helps() -> None:
         tiny_run("train.learning_rate=1e30")
 
 
-@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
 def test_divergence_in_the_clear_is_told_as_such() -> None:
     """Training that ends in NaN has an AUC of NaN, which summary.json writes as null."""
     overrides = ("protocol.first_layer=plaintext", "train.learning_rate=1e38", "model.activations=identity")

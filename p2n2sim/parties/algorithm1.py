@@ -180,10 +180,11 @@ class Algorithm1Holder:
         )
 
     def _product_cost(self, rows: int) -> Cost:
-        """Operations as the algorithm is printed: the own product, and two for every other holder."""
-        layer = self._layer
-        products = 1 + 2 * len(self._others)
-        return Cost(ring_madds=products * rows * layer.features * layer.units, messages=1)
+        """Operations as the algorithm is printed: the own product, and this holder's part in two crosswise.
+
+        With more than two holders the crosswise ones are with the sum of the others' shares.
+        """
+        return Cost(ring_madds=3 * rows * self._layer.features * self._layer.units, messages=1)
 
 
 class Algorithm1Server:

@@ -12,6 +12,7 @@ import torch
 from p2n2sim.messages import SERVER, FirstHiddenGradient, Floats
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
+from p2n2sim.nn.training import product
 from p2n2sim.parties.schedule import Batch
 
 
@@ -65,5 +66,5 @@ async def data_holder(
 
 def _update(theta: torch.Tensor, X: Floats, d_1: Floats, optimiser: torch.optim.Optimizer) -> None:
     """dL/dtheta_i = X_i^T dL/dh1, computed where X_i is."""
-    theta.grad = torch.from_numpy(X.T @ d_1)  # (k_i, n)
+    theta.grad = torch.from_numpy(product(X.T, d_1))  # (k_i, n)
     optimiser.step()

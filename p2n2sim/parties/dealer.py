@@ -45,10 +45,10 @@ async def dealer(
 
 
 def _cost(holders: int, m: int, k: int, n: int) -> Cost:
-    """Operations as Algorithm 1 is printed: one product U_i V_j for every ordered pair of holders."""
+    """Operations as Algorithm 1 is printed: for every holder one product of its U_j and the others' V."""
     elements = m * k + k * n
     return Cost(
-        ring_madds=holders * (holders - 1) * m * k * n,
+        ring_madds=holders * m * k * n,
         random_bytes=8 * (holders * elements + (holders - 1) * m * n),
         moved_bytes=24 * holders * elements,
         messages=2,

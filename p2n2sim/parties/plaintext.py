@@ -6,12 +6,14 @@ Per batch each holder sends the server 4 mn bytes in one round. The server learn
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from p2n2sim.messages import SERVER, Floats, HiddenPart
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
+from p2n2sim.nn.training import product
 
 
 class PlaintextHolder:
@@ -30,7 +32,7 @@ class PlaintextHolder:
     async def forward(self, X: Floats, theta: Floats, step: int) -> None:
         """Sends X_i theta_i, (m, k_i) by (k_i, n), to the server."""
         part = await self._me.compute(
-            lambda: X @ theta, Cost(flops=2 * X.size * theta.shape[1], messages=1), label="multiply"
+            partial(product, X, theta), Cost(flops=2 * X.size * theta.shape[1], messages=1), label="multiply"
         )
         self._me.send(SERVER, HiddenPart(step, part))
 
@@ -51,7 +53,13 @@ class PlaintextServer:
         """h1 of the next batch, (m, n) float32."""
         parts = [(await self._me.recv(holder, HiddenPart)).part for holder in self._holders]
         return await self._me.compute(
-            lambda: np.add.reduce(parts),
+            partial(_total, parts),
             Cost(flops=len(parts) * parts[0].size, messages=len(parts)),
             label="add h1",
         )
+
+
+def _total(parts: Sequence[Floats]) -> Floats:
+    with np.errstate(over="ignore", invalid="ignore"):  # as in `product`
+        total: Floats = np.add.reduce(parts)
+    return total

@@ -43,7 +43,7 @@ def draw_loss(axes: Axes, metrics: pd.DataFrame, batches: pd.DataFrame) -> None:
     axes.set_ylabel("cross-entropy, mean over rows")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
     _choose_scale(axes, metrics, curve)
-    axes.legend(loc="upper right")
+    axes.legend(loc="best")
 
 
 def by_batch(batches: pd.DataFrame) -> pd.DataFrame:
