@@ -94,7 +94,7 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
         "traffic": {
             **_totals(ledger),
             "rounds": outcome.ledger.rounds,
-            "by_phase": _grouped(ledger, "phase"),
+            "by_phase": {phase: _totals(ledger[ledger["phase"] == phase]) for phase in ("offline", "online")},
             "by_stage": _grouped(ledger, "stage"),
             "by_link": _grouped(ledger.assign(link=ledger["sender"] + "->" + ledger["receiver"]), "link"),
             "one_batch": _one_batch(ledger, batches),

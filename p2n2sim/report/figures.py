@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from p2n2sim.report import style
 from p2n2sim.report.loss import draw_loss
-from p2n2sim.report.provenance import VIRTUAL, data_line, machine_line, network_line, origin
+from p2n2sim.report.provenance import VIRTUAL, called, data_line, machine_line, network_line, origin
 from p2n2sim.report.read import StoredRun, StoredSweep
 from p2n2sim.report.text import size, three_digits
 from p2n2sim.scenario.sections import Scenario
@@ -65,7 +65,7 @@ def losses(run: StoredRun) -> Exhibit:
     """Average training and test loss by epoch (the paper's Figures 3 and 4)."""
     with style.look():
         figure = style.new_figure(*_SIZE)
-        draw_loss(figure.add_subplot(), run.metrics, run.batches)
+        draw_loss(figure.add_subplot(), run.metrics, run.batches, protocol=called(run.summary))
     summary = run.summary
     caption = (
         f"Average loss by epoch (as in the paper's Figures 3 and 4). Test AUC at the end: "

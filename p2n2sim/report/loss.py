@@ -13,23 +13,26 @@ _STEEP = 10.0  # ratio of losses above which a linear axis hides the end of the 
 _SERIES = (("train", style.BLUE, "o"), ("test", style.VERMILLION, "s"))
 
 
-def draw_loss(axes: Axes, metrics: pd.DataFrame, batches: pd.DataFrame) -> None:
+def draw_loss(axes: Axes, metrics: pd.DataFrame, batches: pd.DataFrame, *, protocol: str) -> None:
     """Draws the curves; with few epochs also the loss of every training batch.
 
     Args:
         axes: where.
         metrics: a row for every epoch, see `p2n2sim.summary.metrics_frame`.
         batches: a row for every batch, see `p2n2sim.summary.batches_frame`.
+        protocol: what the legend calls it.
     """
     curve = by_batch(batches)
     if len(metrics) > FEW_EPOCHS or len(curve) <= len(metrics):
         curve = curve.iloc[:0]  # the epochs alone say enough
     else:
-        axes.plot(curve["epochs"], curve["loss"], color=style.SKY, linewidth=1.0, label="P2N2, each batch")
+        axes.plot(
+            curve["epochs"], curve["loss"], color=style.SKY, linewidth=1.0, label=f"{protocol}, each batch"
+        )
     for part, colour, marker in _SERIES:
         own = metrics[["epoch", f"loss_{part}"]].dropna()
         plain = metrics[["epoch", f"plain_loss_{part}"]].dropna()
-        axes.plot(*own.to_numpy().T, color=colour, marker=marker, markersize=5, label=f"P2N2, {part}")
+        axes.plot(*own.to_numpy().T, color=colour, marker=marker, markersize=5, label=f"{protocol}, {part}")
         axes.plot(
             *plain.to_numpy().T,
             color=colour,

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from p2n2sim.report import style
 from p2n2sim.report.batch_view import batch_view
 from p2n2sim.report.loss import draw_loss
-from p2n2sim.report.provenance import origin
+from p2n2sim.report.provenance import called, origin
 from p2n2sim.report.tables import Tables
 from p2n2sim.report.text import size, span, without_folders
 from p2n2sim.report.timeline import draw_timeline, title
@@ -40,7 +40,7 @@ def draw(run: Tables) -> bytes:
         )
         loss = figure.add_subplot(grid[0, 0])
         loss.set_title("Loss by epoch")
-        draw_loss(loss, run.metrics, run.batches)
+        draw_loss(loss, run.metrics, run.batches, protocol=called(run.summary))
         _write_facts(figure.add_subplot(grid[0, 1]), run)
         timeline = figure.add_subplot(grid[1, :])
         timeline.set_title(title(view))
@@ -57,7 +57,7 @@ def _write_facts(axes: Axes, run: Tables) -> None:
     time, traffic = run.summary["time"], run.summary["traffic"]
     online = traffic["by_phase"].get("online", {"wire_bytes": 0})["wire_bytes"]
     rows = [
-        ("", "P2N2", "plain"),
+        ("", called(run.summary), "plain"),
         ("AUC on the test rows", f"{own['auc']:.4f}", f"{plain['auc']:.4f}"),
         ("loss on the test rows", f"{own['loss_test']:.5f}", f"{plain['loss_test']:.5f}"),
         ("loss on the training rows", f"{own['loss_train']:.5f}", f"{plain['loss_train']:.5f}"),

@@ -11,6 +11,9 @@ from p2n2sim.report.text import rate, span, without_folders
 from p2n2sim.scenario.sections import Compute, Scenario
 from p2n2sim.scenario.topology import topology
 
+# What people call a first-layer protocol's whole; others go by the name in the scenario.
+_CALLED = {"algorithm1": "P2N2", "plaintext": "split learning"}
+
 VIRTUAL = "Times are virtual time of the simulated protocol, not measured"
 
 
@@ -22,6 +25,12 @@ def origin(scenario: Scenario, summary: Mapping[str, Any]) -> str:
         f"{data['holders']} holders, protocol {summary['protocol']}. "
         f"{VIRTUAL}: {network_line(scenario)}; {machine_line(scenario.compute)}."
     )
+
+
+def called(summary: Mapping[str, Any]) -> str:
+    """The name of a run's protocol for headings and legends."""
+    protocol = str(summary["protocol"])
+    return _CALLED.get(protocol, protocol)
 
 
 def data_line(data: Mapping[str, Any]) -> str:
