@@ -108,7 +108,8 @@ def run(
             return aside.submit(again, scenario, encode_all=encode_all, outcome=outcome).result()
     began, cpu_began = time.perf_counter(), time.process_time()
     progress = progress or Silent()
-    with _one_float_thread(), _pool(threads or os.cpu_count() or 1) as pool:
+    threads = threads or os.cpu_count() or 1
+    with _one_float_thread(), _pool(threads) as pool:
         setup = assemble(scenario, data_dir=data_dir)
         plain = PlainNetwork(setup.parts)
         outcome = Outcome() if outcome is None else outcome
@@ -118,6 +119,7 @@ def run(
                 setup,
                 outcome,
                 pool=pool,
+                threads=threads,
                 encode_all=encode_all,
                 on_batch=progress.batch,
                 on_pass=progress.finished,

@@ -61,6 +61,7 @@ def simulate(
     outcome: Outcome,
     *,
     pool: concurrent.futures.Executor | None = None,
+    threads: int = 1,
     encode_all: bool = False,
     tap: Tap | None = None,
     on_batch: Callable[[Batch], object] = lambda batch: None,
@@ -72,6 +73,7 @@ def simulate(
         setup: what to run.
         outcome: is filled.
         pool: threads for the real work.
+        threads: how many it has; what the parties leave over, large products are split among.
         encode_all: encodes and decodes every message on its way.
         tap: is shown sender, receiver and message of everything that is sent.
         on_batch: told of every batch as it begins.
@@ -98,7 +100,7 @@ def simulate(
             on_pass(done)
 
         try:
-            await network.run(tasks_of(setup, network, on_batch=begin, on_pass=finish))
+            await network.run(tasks_of(setup, network, threads=threads, on_batch=begin, on_pass=finish))
         finally:
             outcome.virtual_s = loop.time()
             outcome.intervals = {name: end.cpu.intervals for name, end in network.parties.items()}
@@ -112,6 +114,7 @@ def tasks_of(
     setup: Setup,
     network: Network,
     *,
+    threads: int = 1,
     on_batch: Callable[[Batch], object] = lambda batch: None,
     on_pass: Callable[[Pass], object] = lambda done: None,
 ) -> dict[str, Coroutine[Any, Any, None]]:
@@ -122,11 +125,13 @@ def tasks_of(
     Args:
         setup: what to run.
         network: an empty one.
+        threads: as for `simulate`.
         on_batch: told of every batch as it begins.
         on_pass: told of every finished pass.
     """
     scenario, layer, data = setup.scenario, setup.layer, setup.dataset
     train = scenario.train
+    share = max(1, threads // (len(layer.holders) + 1))  # all holders and the dealer may multiply at once
     join = {name: network.join(name, machine(scenario.compute, "holder")) for name in layer.holders}
     join[SERVER] = network.join(SERVER, machine(scenario.compute, "server"))
     tasks: dict[str, Coroutine[Any, Any, None]] = {}
@@ -138,7 +143,7 @@ def tasks_of(
             np.ascontiguousarray(data.X_train[:, block]),
             np.ascontiguousarray(data.X_test[:, block]),
             theta,
-            _first_layer_holder(setup, join[name]),
+            _first_layer_holder(setup, join[name], share),
             sgd([theta], learning_rate=train.learning_rate, momentum=train.momentum),
             on_batch=on_batch if name == layer.holders[0] else lambda batch: None,
         )
@@ -170,16 +175,19 @@ def tasks_of(
             (len(batch.rows) for batch in setup.schedule),
             layer.features,
             layer.units,
+            threads=share,
         )
     return tasks
 
 
-def _first_layer_holder(setup: Setup, me: Endpoint) -> FirstLayerHolder:
+def _first_layer_holder(setup: Setup, me: Endpoint, threads: int) -> FirstLayerHolder:
     protocol = setup.scenario.protocol
     if protocol.first_layer == "plaintext":
         return PlaintextHolder(me)
     key = derive_key(setup.scenario.train.seed, "inputs", me.name)
-    return Algorithm1Holder(me, setup.layer, key=key, steps=len(setup.schedule), ahead=protocol.triples_ahead)
+    return Algorithm1Holder(
+        me, setup.layer, key=key, steps=len(setup.schedule), ahead=protocol.triples_ahead, threads=threads
+    )
 
 
 def _first_layer_server(setup: Setup, me: Endpoint) -> FirstLayerServer:

@@ -70,14 +70,18 @@ class Algorithm1Holder:
         key: 16 bytes known to this holder alone, for the shares of its own inputs.
         steps: number of batches of the run.
         ahead: by how many batches the dealer is asked in advance.
+        threads: over how many threads a ring product may be split; changes no bit.
     """
 
-    def __init__(self, me: Endpoint, layer: FirstLayer, *, key: bytes, steps: int, ahead: int) -> None:
+    def __init__(
+        self, me: Endpoint, layer: FirstLayer, *, key: bytes, steps: int, ahead: int, threads: int = 1
+    ) -> None:
         self._me = me
         self._layer = layer
         self._key = key
         self._steps = steps
         self._ahead = ahead
+        self._threads = threads
         self._others = [name for name in layer.holders if name != me.name]
         self._is_last = me.name == layer.holders[-1]
         self._triple_key = b""
@@ -108,7 +112,9 @@ class Algorithm1Holder:
         triple = beaver.Triple(masks.U, masks.V, await self._share_of_product(len(X), step))
         # Lines 5 to 9: X_j F + E V_j + Z_j = <X>_j <theta>_j + <X_1 theta_2>_j + <X_2 theta_1>_j
         h1_j = await self._me.compute(
-            lambda: beaver.product_share(X_j, E, F, triple), self._product_cost(len(X)), label="multiply"
+            lambda: beaver.product_share(X_j, E, F, triple, threads=self._threads),
+            self._product_cost(len(X)),
+            label="multiply",
         )
         self._me.send(SERVER, HiddenShare(step, h1_j))  # line 10
 

@@ -20,6 +20,8 @@ async def dealer(
     rows: Iterable[int],
     features: int,
     units: int,
+    *,
+    threads: int = 1,
 ) -> None:
     """Gives every holder its key, then answers every request with the correction of Z = U V.
 
@@ -30,6 +32,7 @@ async def dealer(
         rows: m of every batch in the order of the steps.
         features: k, columns of all holders together.
         units: n, width of the first layer.
+        threads: over how many threads a product may be split; changes no bit.
     """
     for holder, key in zip(holders, keys, strict=True):
         me.send(holder, DealerKey(-1, np.frombuffer(key, np.uint8)))
@@ -37,7 +40,7 @@ async def dealer(
     for step, m in enumerate(rows):
         await me.recv(last, TripleRequest)
         Z = await me.compute(
-            partial(beaver.correction, keys, step, m, features, units),
+            partial(beaver.correction, keys, step, m, features, units, threads=threads),
             _cost(len(holders), m, features, units),
             label="make triple",
         )
