@@ -22,6 +22,7 @@ from p2n2sim.scenario.units import Bandwidth
 
 _SIZE = (7.2, 4.0)  # inches
 _MOST_LINKS = 20
+_WIDE = 20  # ratio of times above which a linear axis hides the shorter ones
 _TRAIN, _ROWS = "time.train_s", "data.rows_train"
 
 
@@ -198,6 +199,8 @@ def time_by_key(sweep: StoredSweep, key: str) -> Exhibit:
                 )
             axes.set_ylabel(label)
             axes.margins(x=0.08, y=0.15)
+        if table[_TRAIN].max() > _WIDE * table[_TRAIN].min() > 0:
+            _log(upper, "y")
         lower.set_xlabel(key)
         _legend(upper)
     caption = f"Training time and test AUC by {key}. {_origin(sweep)}"
@@ -241,13 +244,21 @@ def _lines(table: pd.DataFrame, sweep: StoredSweep, key: str) -> Iterator[tuple[
 
 
 def _origin(sweep: StoredSweep) -> str:
+    """Where a sweep's numbers come from, without what it varies."""
     scenario: Scenario = sweep.scenario
-    summary = sweep.first.summary
+    data = sweep.first.summary["data"]
+    train = scenario.train
+    facts = {
+        "train.seed": f"seed {train.seed}",
+        "data.holders": f"{data['holders']} holders",
+        "protocol.first_layer": f"protocol {scenario.protocol.first_layer}",
+        "train.epochs": f"{train.epochs} epoch{'s' * (train.epochs > 1)}",
+        "train.batch_size": f"batches of {train.batch_size:,}",
+    }
+    fixed = ", ".join(fact for key, fact in facts.items() if key not in sweep.keys)
+    source = "" if "data.source" in sweep.keys else f" {data_line(data)}"
     return (
-        f"Scenario {scenario.name}, seed {summary['seed']}, one run a point. {data_line(summary['data'])} "
-        f"{summary['data']['holders']} holders, protocol {summary['protocol']}, "
-        f"{scenario.train.epochs} epoch{'s' * (scenario.train.epochs > 1)}, batches of "
-        f"{scenario.train.batch_size:,}. "
+        f"Scenario {scenario.name}, one run a point, {fixed}.{source} "
         f"{VIRTUAL}: {network_line(scenario, sweep.keys)}; {machine_line(scenario.compute)}."
     )
 

@@ -93,6 +93,15 @@ def test_captions_say_where_numbers_come_from(folders: dict[str, Path]) -> None:
                 assert what in exhibit.caption, (exhibit.name, what)
 
 
+def test_captions_leave_out_what_is_swept(folders: dict[str, Path]) -> None:
+    """What a sweep varies is not told as if it were fixed."""
+    by_size, _ = exhibits(folders["by-size"])
+    assert " holders" not in by_size.caption.replace("data.holders", "")
+    (by_bandwidth,) = exhibits(folders["by-bandwidth"])
+    assert "2 holders" in by_bandwidth.caption
+    assert "bit/s" not in by_bandwidth.caption
+
+
 def test_every_axis_is_labelled(folders: dict[str, Path]) -> None:
     """Every axis of every figure has a label, save where a neighbour's serves or the bars are named."""
     for folder in folders.values():
