@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -421,3 +422,27 @@ def test_swept_keys_need_no_quotes() -> None:
 def test_a_scenario_without_a_sweep_has_no_points() -> None:
     """There is no grid where there is no [sweep] table."""
     assert list(points(parse(tree(), "f"))) == []
+
+
+def test_every_key_is_documented() -> None:
+    """docs/scenarios.md has a row for every key, with its default."""
+    text = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text("utf-8")
+    missing = []
+    for section in ("", "data", "model", "train", "protocol", "network", "compute"):
+        tree = to_tree(load_minimal())
+        keys = tree if not section else tree[section]
+        for key, value in keys.items():
+            if isinstance(value, dict) and (not section or key != "links"):
+                continue
+            name = f"{section}.{key}".lstrip(".")
+            default = {"name": "required", "network.links": "`{}`"}.get(name, f"`{json.dumps(value)}`")
+            if f"| `{name}` | {default.replace('.0`', '`')} |" not in text:
+                missing.append((name, default))
+    assert not missing
+    for name in ("data.label", "data.clip", "data.fingerprint", "model.server", "network.bandwidth", "sweep"):
+        assert f"| `{name}` |" in text
+
+
+def load_minimal() -> Scenario:
+    """A scenario that says nothing but its name."""
+    return parse({"name": "minimal"}, "test")
