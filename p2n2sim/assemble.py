@@ -18,7 +18,7 @@ from p2n2sim.data.sets import Dataset
 from p2n2sim.data.split import columns, columns_by_name, holder_names
 from p2n2sim.errors import DataError, ScenarioError
 from p2n2sim.nn.network import Parts, ServerFactory, build
-from p2n2sim.parties.algorithm1 import FirstLayer
+from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.parties.schedule import Schedule
 from p2n2sim.scenario.sections import Scenario
 
@@ -85,6 +85,19 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
             f"{train.batch_size} is larger than the data, which have {len(dataset.y_train)} training rows",
             "a smaller batch would do",
         )
+    schedule = Schedule(
+        rows_train=len(dataset.y_train),
+        rows_test=len(dataset.y_test),
+        batch_size=train.batch_size,
+        epochs=train.epochs,
+        predict_every=train.predict_every,
+        seed=train.seed,
+    )
+    for number, fault in enumerate(scenario.fault):
+        if fault.batch > len(schedule):
+            raise ScenarioError(
+                f"fault.{number}.batch", f"found {fault.batch}", f"the run has {len(schedule)} batches"
+            )
     resolved = msgspec.structs.replace(data, fingerprint=dataset.fingerprint)
     dataset, blocks = _split_columns(scenario, dataset)
     return Setup(
@@ -92,14 +105,7 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
         dataset=dataset,
         blocks=blocks,
         parts=_build(scenario, dataset.features),
-        schedule=Schedule(
-            rows_train=len(dataset.y_train),
-            rows_test=len(dataset.y_test),
-            batch_size=train.batch_size,
-            epochs=train.epochs,
-            predict_every=train.predict_every,
-            seed=train.seed,
-        ),
+        schedule=schedule,
     )
 
 

@@ -15,7 +15,7 @@ from p2n2sim.calibrate import measure, to_table
 from p2n2sim.console import RunProgress, progress_bar, summary_tables
 from p2n2sim.data.catalogue import catalogue
 from p2n2sim.data.fetch import fetch_creditcard
-from p2n2sim.errors import InputError
+from p2n2sim.errors import InputError, PartyLostError
 from p2n2sim.report.build import build
 from p2n2sim.run import Silent, run
 from p2n2sim.scenario.load import points
@@ -46,10 +46,11 @@ def run_scenario(
             result = run(scenario, data_dir=data_dir, threads=threads, progress=progress, outcome=outcome)
         target = out or folder.next_free(RUNS / scenario.name)  # another run may have come first
         folder.save(result, target, force=force)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, PartyLostError) as error:
         if outcome.ledger.rows:
             kept = folder.save_interrupted(scenario, outcome, target)
-            _say(err, f"interrupted; the {len(outcome.began)} batches so far are in {kept}")
+            why = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{error.party} is lost"
+            _say(err, f"{why}; the {len(outcome.began)} batches so far are in {kept}")
         raise
     if as_json:
         write(folder.to_json(result.summary))

@@ -10,6 +10,7 @@
     ├── WireError             bytes that are no message
     ├── NetworkError          a send or receive that the topology does not know
     │   └── ReceiveTimeout    nothing arrived in time (also a TimeoutError)
+    ├── PartyLostError        a party dropped out and the others cannot go on
     └── DeadlockError         every task waits and nothing is in flight
 """
 
@@ -113,6 +114,25 @@ class DeadlockError(P2N2SimError):
         if self.cycle:
             lines.append("  cycle: " + " -> ".join(self.cycle))
         return "\n".join(lines)
+
+
+class PartyLostError(P2N2SimError):
+    """A party dropped out, and the others wait for it.
+
+    Attributes:
+        party: who dropped out.
+        batch: the batch that it was about to begin, from 1.
+        time: virtual time in seconds at which it did.
+        waits: who waited for whom when nothing moved any more.
+    """
+
+    def __init__(self, party: str, batch: int, time: float, waits: Sequence[Wait]) -> None:
+        super().__init__(party, batch, time, tuple(waits))
+        self.party, self.batch, self.time, self.waits = party, batch, time, tuple(waits)
+
+    def __str__(self) -> str:
+        waits = "".join(f"\n  {wait}" for wait in self.waits)
+        return f"{self.party} dropped out as batch {self.batch} began, at t = {self.time:.9g} s{waits}"
 
 
 def _find_cycle(waits: Sequence[Wait]) -> tuple[str, ...]:

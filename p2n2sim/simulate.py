@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -13,21 +13,21 @@ import pandas as pd
 import torch
 
 from p2n2sim.assemble import Setup
+from p2n2sim.errors import DeadlockError, PartyLostError
 from p2n2sim.messages import DEALER, SERVER
 from p2n2sim.mpc.prg import derive_key
 from p2n2sim.net import simloop
-from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.net.network import Network, Tap
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.nn.training import sgd
-from p2n2sim.parties.algorithm1 import Algorithm1Holder, Algorithm1Server
-from p2n2sim.parties.data_holder import FirstLayerHolder, data_holder
+from p2n2sim.parties.data_holder import data_holder
 from p2n2sim.parties.dealer import dealer
+from p2n2sim.parties.family import MEMBERS
 from p2n2sim.parties.label_owner import Pass, label_owner
-from p2n2sim.parties.plaintext import PlaintextHolder, PlaintextServer
+from p2n2sim.parties.layer import Setting
 from p2n2sim.parties.schedule import Batch
-from p2n2sim.parties.server import FirstLayerServer, server
+from p2n2sim.parties.server import server
 from p2n2sim.scenario.machines import machine
 from p2n2sim.scenario.topology import topology
 
@@ -41,6 +41,8 @@ class Outcome:
         passes: what the label's owner knew after each pass.
         began: virtual time in seconds at which the first holder began each batch.
         intervals: party -> (start, end, label) of its local work, in virtual seconds.
+        parties: everybody who took part.
+        lost: who dropped out -> number of the batch, from 1, and virtual time in seconds.
         virtual_s: the clock at the end.
     """
 
@@ -48,6 +50,8 @@ class Outcome:
     passes: list[Pass] = field(default_factory=list)
     began: list[tuple[Batch, float]] = field(default_factory=list)
     intervals: dict[str, list[tuple[float, float, str]]] = field(default_factory=dict)
+    parties: list[str] = field(default_factory=list)
+    lost: dict[str, tuple[int, float]] = field(default_factory=dict)
     virtual_s: float = 0.0
 
     def compute_frame(self) -> pd.DataFrame:
@@ -78,6 +82,10 @@ def simulate(
         tap: is shown sender, receiver and message of everything that is sent.
         on_batch: told of every batch as it begins.
         on_pass: told of every finished pass.
+
+    Raises:
+        PartyLostError: a holder dropped out, as the scenario has it.
+        DeadlockError: nobody can go on.
     """
 
     async def main() -> None:
@@ -99,15 +107,34 @@ def simulate(
             outcome.passes.append(done)
             on_pass(done)
 
+        def crash(party: str, batch: int) -> None:
+            outcome.lost.setdefault(party, (batch, loop.time()))
+
+        tasks = tasks_of(setup, network, threads=threads, on_batch=begin, on_pass=finish, on_crash=crash)
         try:
-            await network.run(tasks_of(setup, network, threads=threads, on_batch=begin, on_pass=finish))
+            await network.run(tasks)
+        except DeadlockError as error:
+            for party, (batch, time) in outcome.lost.items():
+                raise PartyLostError(party, batch, time, error.waits) from error
+            raise
         finally:
             outcome.virtual_s = loop.time()
-            outcome.intervals = {name: end.cpu.intervals for name, end in network.parties.items()}
+            outcome.parties = list(network.parties)
+            outcome.intervals = _intervals(network)
 
     with torch.random.fork_rng(devices=[]):  # a server module of the user may draw, for dropout say
         torch.manual_seed(setup.scenario.train.seed)
         simloop.run(main())
+
+
+def _intervals(network: Network) -> dict[str, list[tuple[float, float, str]]]:
+    """The work of each party, and after it what it did beside."""
+    out = {}
+    for name, end in network.parties.items():
+        out[name] = end.cpu.intervals
+        if name in network.asides:
+            out[f"{name} (offline)"] = network.asides[name].cpu.intervals
+    return out
 
 
 def tasks_of(
@@ -117,6 +144,7 @@ def tasks_of(
     threads: int = 1,
     on_batch: Callable[[Batch], object] = lambda batch: None,
     on_pass: Callable[[Pass], object] = lambda done: None,
+    on_crash: Callable[[str, int], object] = lambda party, batch: None,
 ) -> dict[str, Coroutine[Any, Any, None]]:
     """The parties of Algorithm 2, joined to a network: task name -> coroutine.
 
@@ -128,10 +156,12 @@ def tasks_of(
         threads: as for `simulate`.
         on_batch: told of every batch as it begins.
         on_pass: told of every finished pass.
+        on_crash: told of a holder that drops out, and of the number of the batch, from 1.
     """
     scenario, layer, data = setup.scenario, setup.layer, setup.dataset
     train = scenario.train
     share = max(1, threads // (len(layer.holders) + 1))  # all holders and the dealer may multiply at once
+    member, setting = MEMBERS[scenario.protocol.first_layer_in_use], _setting(setup, share)
     join = {name: network.join(name, machine(scenario.compute, "holder")) for name in layer.holders}
     join[SERVER] = network.join(SERVER, machine(scenario.compute, "server"))
     tasks: dict[str, Coroutine[Any, Any, None]] = {}
@@ -139,11 +169,11 @@ def tasks_of(
         theta = setup.parts.theta[block]  # (k_i, n), a view: trained in place
         tasks[name] = data_holder(
             join[name],
-            setup.schedule,
+            _until_crash(setup, name, on_crash),
             np.ascontiguousarray(data.X_train[:, block]),
             np.ascontiguousarray(data.X_test[:, block]),
             theta,
-            _first_layer_holder(setup, join[name], share),
+            member.holder(join[name], setting),
             sgd([theta], learning_rate=train.learning_rate, momentum=train.momentum),
             on_batch=on_batch if name == layer.holders[0] else lambda batch: None,
         )
@@ -152,13 +182,13 @@ def tasks_of(
         setup.schedule,
         layer.holders,
         scenario.data.label_owner,
-        _first_layer_server(setup, join[SERVER]),
+        member.server(join[SERVER], setting),
         setup.parts.server,
         sgd(setup.parts.server.parameters(), learning_rate=train.learning_rate, momentum=train.momentum),
     )
     tasks[f"{scenario.data.label_owner} (label)"] = label_owner(
         join[scenario.data.label_owner],
-        setup.schedule,
+        _until_crash(setup, scenario.data.label_owner, on_crash),
         data.y_train,
         data.y_test,
         setup.parts.head,
@@ -166,7 +196,7 @@ def tasks_of(
         reduction=train.loss_reduction,
         on_pass=on_pass,
     )
-    if scenario.protocol.first_layer == "algorithm1":
+    if member.dealt:
         keys = [derive_key(train.seed, "triples", name) for name in layer.holders]
         tasks[DEALER] = dealer(
             network.join(DEALER, machine(scenario.compute, "dealer")),
@@ -180,17 +210,26 @@ def tasks_of(
     return tasks
 
 
-def _first_layer_holder(setup: Setup, me: Endpoint, threads: int) -> FirstLayerHolder:
+def _setting(setup: Setup, threads: int) -> Setting:
+    """What the first layer's protocol is told of the scenario."""
     protocol = setup.scenario.protocol
-    if protocol.first_layer == "plaintext":
-        return PlaintextHolder(me)
-    key = derive_key(setup.scenario.train.seed, "inputs", me.name)
-    return Algorithm1Holder(
-        me, setup.layer, key=key, steps=len(setup.schedule), ahead=protocol.triples_ahead, threads=threads
+    return Setting(
+        layer=setup.layer,
+        schedule=setup.schedule,
+        seed=setup.scenario.train.seed,
+        triples=protocol.triples,
+        triples_ahead=protocol.triples_ahead,
+        crypto=protocol.crypto,
+        paillier_bits=protocol.paillier_bits,
+        threads=threads,
     )
 
 
-def _first_layer_server(setup: Setup, me: Endpoint) -> FirstLayerServer:
-    if setup.scenario.protocol.first_layer == "plaintext":
-        return PlaintextServer(me, setup.layer.holders)
-    return Algorithm1Server(me, setup.layer)
+def _until_crash(setup: Setup, name: str, on_crash: Callable[[str, int], object]) -> Iterator[Batch]:
+    """The batches that a holder takes part in: all, unless the scenario has it crash."""
+    crash = min((fault.batch for fault in setup.scenario.fault if fault.party == name), default=None)
+    for batch in setup.schedule:
+        if batch.step + 1 == crash:
+            on_crash(name, crash)
+            return
+        yield batch

@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from p2n2sim.assemble import Setup
 from p2n2sim.messages import Floats
 from p2n2sim.parties.label_owner import Pass
+from p2n2sim.scenario.protocol import protocol_name
 from p2n2sim.simulate import Outcome
 
 
@@ -76,7 +77,8 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
         "scenario": scenario.name,
         "title": scenario.title,
         "seed": scenario.train.seed,
-        "protocol": scenario.protocol.first_layer,
+        "protocol": protocol_name(scenario),
+        "secret_layers": scenario.protocol.layers_under_sharing,
         "data": {
             "name": dataset.name,
             "source": dataset.source,
@@ -99,10 +101,7 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
             "by_link": _grouped(ledger.assign(link=ledger["sender"] + "->" + ledger["receiver"]), "link"),
             "one_batch": _one_batch(ledger, batches),
         },
-        "views": {
-            party: {"clear": view.clear, "uniform": view.uniform}
-            for party, view in outcome.ledger.views(outcome.intervals).items()
-        },
+        "views": {party: view._asdict() for party, view in outcome.ledger.views(outcome.parties).items()},
         "ledger_sha256": outcome.ledger.sha256(),
     }
 

@@ -1,7 +1,8 @@
 """What a message is, and its bytes.
 
 A message is a frozen dataclass that derives from `Message`. Its fields are integers and numpy
-arrays; every array field says what it reveals to the receiver (`uniform`, `clear`, `opens`).
+arrays; every array field says what it reveals to the receiver (`uniform`, `clear`, `opens`,
+`encrypted`, `public`, `modelled`).
 
 The wire form is little-endian throughout::
 
@@ -41,8 +42,19 @@ _MAGIC, _VERSION = b"PN", 1
 _HEADER = struct.Struct("<2sBBIQ")
 _INT = struct.Struct("<cq")
 _ARRAY = struct.Struct("<cB")
-_DTYPES = {b"r": np.dtype("<i8"), b"f": np.dtype("<f4"), b"d": np.dtype("<f8"), b"b": np.dtype("u1")}
+_DTYPES: dict[bytes, np.dtype[Any]] = {
+    b"r": np.dtype("<i8"),
+    b"s": np.dtype("<i4"),
+    b"f": np.dtype("<f4"),
+    b"d": np.dtype("<f8"),
+    b"b": np.dtype("u1"),
+}
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
+
+
+How = Literal["uniform", "opens", "clear", "encrypted", "public", "modelled"]
+RING = (np.int64, np.int32)
+"""The dtypes of a field of ring elements, for rings of either width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +63,49 @@ class Reveal:
 
     Attributes:
         how: ``uniform``: ring elements or key bytes that are uniformly random to the receiver;
-            ``clear``: the value itself; ``opens``: uniform alone, but the same field from all
-            senders together adds up to the value.
+            ``opens``: uniform alone, but the same field from all senders together adds up to the
+            value; ``clear``: the value itself; ``encrypted``: says nothing to who lacks the private
+            key; ``public``: says nothing about anybody's data, a public key for example;
+            ``modelled``: only its size is real, it stands for what a protocol would send.
         what: the value's name in the paper's notation, for example ``dL/dh1``.
     """
 
-    how: Literal["uniform", "clear", "opens"]
+    how: How
     what: str
 
 
-def uniform(what: str, dtype: DTypeLike = np.int64) -> Any:
-    """A field that is uniformly random to its receiver."""
-    return _array_field("uniform", what, dtype)
+def uniform(what: str, *dtypes: DTypeLike) -> Any:
+    """A field that is uniformly random to its receiver; int64 unless other dtypes are named."""
+    return _array_field("uniform", what, dtypes or (np.int64,))
 
 
-def opens(what: str, dtype: DTypeLike = np.int64) -> Any:
+def opens(what: str, *dtypes: DTypeLike) -> Any:
     """A field that is a share: uniform alone, the value once all senders' shares are there."""
-    return _array_field("opens", what, dtype)
+    return _array_field("opens", what, dtypes or (np.int64,))
 
 
-def clear(what: str, dtype: DTypeLike = np.float32) -> Any:
-    """A field that shows its value to the receiver."""
-    return _array_field("clear", what, dtype)
+def clear(what: str, *dtypes: DTypeLike) -> Any:
+    """A field that shows its value to the receiver; float32 unless other dtypes are named."""
+    return _array_field("clear", what, dtypes or (np.float32,))
 
 
-def _array_field(how: Literal["uniform", "clear", "opens"], what: str, dtype: DTypeLike) -> Any:
-    return field(metadata={"reveal": Reveal(how, what), "dtype": np.dtype(dtype)})
+def encrypted(what: str) -> Any:
+    """A field of ciphertext bytes."""
+    return _array_field("encrypted", what, (np.uint8,))
+
+
+def public(what: str) -> Any:
+    """A field of bytes that everybody may know, of a public key for example."""
+    return _array_field("public", what, (np.uint8,))
+
+
+def modelled(what: str) -> Any:
+    """A field of bytes of which only the number is real."""
+    return _array_field("modelled", what, (np.uint8,))
+
+
+def _array_field(how: How, what: str, dtypes: tuple[DTypeLike, ...]) -> Any:
+    return field(metadata={"reveal": Reveal(how, what), "dtypes": tuple(np.dtype(d) for d in dtypes)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +121,18 @@ class Message:
         step: number of the mini-batch that the message belongs to; -1 before the first.
 
     Raises:
-        WireError: an array field is not an array of the declared dtype.
+        WireError: an array field is not an array of a declared dtype.
     """
 
     phase: ClassVar[Phase] = "online"
     step: int
 
     def __post_init__(self) -> None:
-        for name, dtype in layout(type(self)).arrays:
+        for name, dtypes in layout(type(self)).arrays:
             array = getattr(self, name)
-            if not isinstance(array, np.ndarray) or array.dtype != dtype:
+            if not isinstance(array, np.ndarray) or array.dtype not in dtypes:
                 found = getattr(array, "dtype", type(array).__name__)
-                raise WireError(f"{type(self).__name__}.{name} takes a {dtype} array, not {found}")
+                raise WireError(f"{type(self).__name__}.{name} takes a {_either(dtypes)} array, not {found}")
             view = array.view()
             view.flags.writeable = False
             object.__setattr__(self, name, view)
@@ -116,14 +145,14 @@ class Layout:
     Attributes:
         kind: CRC-32 of the type's name.
         names: all fields in order.
-        arrays: name and dtype of the array fields.
+        arrays: name and allowed dtypes of the array fields.
         reveals: what each array field tells its receiver.
         fixed: bytes of header and descriptors that every message of the type has.
     """
 
     kind: int
     names: tuple[str, ...]
-    arrays: tuple[tuple[str, np.dtype[Any]], ...]
+    arrays: tuple[tuple[str, tuple[np.dtype[Any], ...]], ...]
     reveals: tuple[Reveal, ...]
     fixed: int
 
@@ -132,23 +161,22 @@ def _work_out(kind: type[Message]) -> Layout:
     """The layout of a message type.
 
     Raises:
-        WireError: a field is neither an integer nor declared by `uniform`, `clear` or `opens`.
+        WireError: a field is neither an integer nor declared by `uniform` or one of its kin.
     """
     names, arrays, reveals, integers = [], [], [], 0
     for item in fields(kind):
         names.append(item.name)
         if "reveal" in item.metadata:
-            if item.metadata["dtype"] not in _CODES:
-                raise WireError(
-                    f"{kind.__name__}.{item.name}: dtype {item.metadata['dtype']} has no wire form"
-                )
-            arrays.append((item.name, item.metadata["dtype"]))
+            for dtype in item.metadata["dtypes"]:
+                if dtype not in _CODES:
+                    raise WireError(f"{kind.__name__}.{item.name}: dtype {dtype} has no wire form")
+            arrays.append((item.name, item.metadata["dtypes"]))
             reveals.append(item.metadata["reveal"])
         elif item.type in (int, "int"):
             integers += 1
         else:
             raise WireError(
-                f"{kind.__name__}.{item.name}: a field is an int or declared by uniform(), clear() or opens()"
+                f"{kind.__name__}.{item.name}: a field is an int or declared by uniform() or one of its kin"
             )
     fixed = _HEADER.size + _INT.size * integers + _ARRAY.size * len(arrays)
     return Layout(zlib.crc32(kind.__name__.encode()), tuple(names), tuple(arrays), tuple(reveals), fixed)
@@ -182,7 +210,7 @@ def encode(message: Message) -> bytes:
         for name in plan.names:
             value = getattr(message, name)
             if name in arrays:
-                head += _ARRAY.pack(_CODES[arrays[name]], value.ndim) + struct.pack(
+                head += _ARRAY.pack(_CODES[value.dtype], value.ndim) + struct.pack(
                     f"<{value.ndim}I", *value.shape
                 )
                 buffers.append(value.tobytes())
@@ -216,29 +244,33 @@ def decode(data: bytes, kinds: Iterable[type[M]]) -> M:
     if count != len(layout(kind).names):
         raise WireError(f"{kind.__name__} has {len(layout(kind).names)} fields, not {count}")
     try:
-        integers, shapes, start = _descriptors(data, kind)
+        integers, forms, start = _descriptors(data, kind)
     except struct.error:
         raise WireError(f"{kind.__name__}: cut short within the field descriptors") from None
-    values: dict[str, Any] = {**integers, **_arrays(data, kind, shapes, start, payload)}
+    values: dict[str, Any] = {**integers, **_arrays(data, kind, forms, start, payload)}
     return kind(**values)
 
 
-_Shape = tuple[int, ...]
+_Form = tuple[np.dtype[Any], tuple[int, ...]]  # dtype and shape of an array
 
 
-def _descriptors(data: bytes, kind: type[Message]) -> tuple[dict[str, int], dict[str, _Shape], int]:
-    """Integers by field, array shapes by field, and where the payload begins."""
+def _descriptors(data: bytes, kind: type[Message]) -> tuple[dict[str, int], dict[str, _Form], int]:
+    """Integers by field, array forms by field, and where the payload begins."""
     plan = layout(kind)
     arrays = dict(plan.arrays)
     integers: dict[str, int] = {}
-    shapes: dict[str, _Shape] = {}
+    forms: dict[str, _Form] = {}
     at = _HEADER.size
     for name in plan.names:
         if name in arrays:
             code, ndim = _ARRAY.unpack_from(data, at)
-            if _DTYPES.get(code) != arrays[name]:
-                raise WireError(f"{kind.__name__}.{name}: dtype code {code!r} is not that of {arrays[name]}")
-            shapes[name] = struct.unpack_from(f"<{ndim}I", data, at + _ARRAY.size)
+            dtype: np.dtype[Any] | None = _DTYPES.get(code)
+            if dtype is None or dtype not in arrays[name]:
+                raise WireError(
+                    f"{kind.__name__}.{name}: dtype code {code!r} is not that of {_either(arrays[name])}"
+                )
+            shape: tuple[int, ...] = struct.unpack_from(f"<{ndim}I", data, at + _ARRAY.size)
+            forms[name] = dtype, shape
             at += _ARRAY.size + 4 * ndim
         else:
             code, integers[name] = _INT.unpack_from(data, at)
@@ -248,24 +280,22 @@ def _descriptors(data: bytes, kind: type[Message]) -> tuple[dict[str, int], dict
     start = (at + 7) & -8
     if any(data[at:start]):
         raise WireError(f"{kind.__name__}: the padding is not zero")
-    return integers, shapes, start
+    return integers, forms, start
 
 
 def _arrays(
-    data: bytes, kind: type[Message], shapes: dict[str, _Shape], start: int, payload: int
+    data: bytes, kind: type[Message], forms: dict[str, _Form], start: int, payload: int
 ) -> dict[str, NDArray[Any]]:
     """The arrays by field, after checking that the lengths agree."""
-    plan = layout(kind)
-    counts = {name: math.prod(shape) for name, shape in shapes.items()}
-    needed = sum(counts[name] * dtype.itemsize for name, dtype in plan.arrays)
+    needed = sum(math.prod(shape) * dtype.itemsize for dtype, shape in forms.values())
     if not needed == payload == len(data) - start:
         raise WireError(
             f"{kind.__name__}: the shapes need {needed} payload bytes, the header says {payload}, "
             f"{len(data) - start} are there"
         )
     out: dict[str, NDArray[Any]] = {}
-    for name, dtype in plan.arrays:
-        count, shape = counts[name], shapes[name]
+    for name, (dtype, shape) in forms.items():
+        count = math.prod(shape)
         try:
             flat = np.frombuffer(data, dtype, count, start) if count else np.empty(0, dtype)
             out[name] = flat.reshape(shape)
@@ -273,3 +303,7 @@ def _arrays(
             raise WireError(f"{kind.__name__}.{name}: {error}") from None
         start += count * dtype.itemsize
     return out
+
+
+def _either(dtypes: Iterable[np.dtype[Any]]) -> str:
+    return " or ".join(map(str, dtypes))

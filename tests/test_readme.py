@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 from p2n2sim.parties import traffic
-from p2n2sim.parties.algorithm1 import FirstLayer
+from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.scenario.load import parse
 
 ROOT = Path(__file__).parents[1]

@@ -183,7 +183,7 @@ def test_the_summary_has_what_was_promised() -> None:
     assert traffic["by_link"].keys() >= {"A->B", "A->server", "dealer->B"}
     assert traffic["rounds"] == result.ledger["round"].max()
     assert summary["views"].keys() == {"A", "B", "server", "dealer"}
-    assert summary["views"]["A"].keys() == {"clear", "uniform"}
+    assert summary["views"]["A"].keys() == {"clear", "uniform", "encrypted", "modelled"}
     assert len(summary["ledger_sha256"]) == len(summary["weights_sha256"]) == 64
     json.dumps(summary, allow_nan=False)
 

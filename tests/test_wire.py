@@ -24,7 +24,9 @@ _SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
 def messages(draw: st.DrawFn) -> Message:
     """Any message of the vocabulary with arrays of any shape."""
     kind = draw(st.sampled_from(VOCABULARY))
-    arrays = {name: draw(hnp.arrays(dtype, _SHAPES)) for name, dtype in layout(kind).arrays}
+    arrays = {
+        name: draw(hnp.arrays(draw(st.sampled_from(dtypes)), _SHAPES)) for name, dtypes in layout(kind).arrays
+    }
     return kind(draw(_STEPS), **arrays)
 
 

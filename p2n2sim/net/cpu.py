@@ -6,10 +6,10 @@ import asyncio
 import contextvars
 import math
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from p2n2sim.errors import InputError
@@ -32,6 +32,7 @@ class Cost:
         random_bytes: bytes drawn from a pseudo-random generator.
         moved_bytes: bytes read or written by element-wise work.
         messages: messages handled.
+        operations: anything else by name, an encryption for example -> how many.
     """
 
     ring_madds: int = 0
@@ -39,6 +40,7 @@ class Cost:
     random_bytes: int = 0
     moved_bytes: int = 0
     messages: int = 0
+    operations: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -47,6 +49,7 @@ class Cost:
             random_bytes=self.random_bytes + other.random_bytes,
             moved_bytes=self.moved_bytes + other.moved_bytes,
             messages=self.messages + other.messages,
+            operations=dict(Counter(self.operations) + Counter(other.operations)),
         )
 
     def __mul__(self, times: int) -> Cost:
@@ -56,6 +59,7 @@ class Cost:
             random_bytes=self.random_bytes * times,
             moved_bytes=self.moved_bytes * times,
             messages=self.messages * times,
+            operations={name: count * times for name, count in self.operations.items()},
         )
 
     __rmul__ = __mul__
@@ -71,9 +75,10 @@ class Machine:
         random_bytes_per_s: pseudo-random bytes per second.
         moved_bytes_per_s: bytes of element-wise work per second.
         message_overhead_s: seconds for each message handled.
+        operations_s: seconds for each operation that is counted by its name; None makes all of them free.
 
     Raises:
-        InputError: a rate is not above 0, or the overhead is negative or not finite.
+        InputError: a rate is not above 0, or the overhead or an operation's time is negative or not finite.
     """
 
     ring_madds_per_s: float
@@ -81,6 +86,7 @@ class Machine:
     random_bytes_per_s: float
     moved_bytes_per_s: float
     message_overhead_s: float
+    operations_s: Mapping[str, float] | None = field(default_factory=dict)
 
     @classmethod
     def instant(cls) -> Machine:
@@ -91,26 +97,42 @@ class Machine:
             random_bytes_per_s=math.inf,
             moved_bytes_per_s=math.inf,
             message_overhead_s=0.0,
+            operations_s=None,
         )
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name == "message_overhead_s":
-                if not 0 <= value < math.inf:
-                    raise InputError(f"machine: {field.name}", f"found {value!r}", "use 0 or more seconds")
-            elif not value > 0:
-                raise InputError(f"machine: {field.name}", f"found {value!r}", "use a rate above 0")
+        durations = {"message_overhead_s": self.message_overhead_s, **(self.operations_s or {})}
+        for name, value in durations.items():
+            if not 0 <= value < math.inf:
+                raise InputError(f"machine: {name}", f"found {value!r}", "use 0 or more seconds")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name.endswith("_per_s") and not value > 0:
+                raise InputError(f"machine: {item.name}", f"found {value!r}", "use a rate above 0")
 
     def seconds(self, cost: Cost) -> float:
-        """Virtual seconds that this machine takes for the work."""
-        return (
+        """Virtual seconds that this machine takes for the work.
+
+        Raises:
+            InputError: an operation that the machine does not know.
+        """
+        named = self._named_seconds(cost.operations) if cost.operations else 0.0
+        return named + (
             cost.ring_madds / self.ring_madds_per_s
             + cost.flops / self.flops_per_s
             + cost.random_bytes / self.random_bytes_per_s
             + cost.moved_bytes / self.moved_bytes_per_s
             + cost.messages * self.message_overhead_s
         )
+
+    def _named_seconds(self, operations: Mapping[str, int]) -> float:
+        if self.operations_s is None:
+            return 0.0
+        for name in operations:
+            if name not in self.operations_s:
+                known = ", ".join(self.operations_s) or "none"
+                raise InputError(f"machine: {name}", "it has no such operation", f"known operations: {known}")
+        return sum(count * self.operations_s[name] for name, count in operations.items())
 
 
 class Cpu:

@@ -46,22 +46,30 @@ class Endpoint:
     Attributes:
         name: the party's name.
         cpu: the party's processor.
+        mailboxes: what has arrived, by sender and message type.
         depth: length of the longest chain of messages that the party has received so far.
         send: ``send(receiver, message)`` hands a message to the link and returns at once, the link
             queues; raises `NetworkError` for a receiver that the network does not have.
     """
 
-    __slots__ = ("_known", "_loop", "_mailboxes", "cpu", "depth", "name", "send")
+    __slots__ = ("_known", "_loop", "cpu", "depth", "mailboxes", "name", "send")
 
     send: Callable[[str, Message], None]
 
-    def __init__(self, name: str, loop: SimLoop, cpu: Cpu, known: Container[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        loop: SimLoop,
+        cpu: Cpu,
+        known: Container[str],
+        mailboxes: dict[tuple[str, type[Message]], Mailbox] | None = None,
+    ) -> None:
         self.name = name
         self.cpu = cpu
         self.depth = 0
         self._loop = loop
         self._known = known
-        self._mailboxes: dict[tuple[str, type[Message]], Mailbox] = {}
+        self.mailboxes = {} if mailboxes is None else mailboxes
 
     async def recv(self, sender: str, kind: type[M], timeout: float | None = None) -> M:
         """The next message of a type from a sender, in the order in which they were sent.
@@ -75,7 +83,7 @@ class Endpoint:
             NetworkError: the network has no such sender, or another task waits for the same.
             ReceiveTimeout: nothing arrived in time.
         """
-        mailbox = self._mailboxes.get((sender, kind))
+        mailbox = self.mailboxes.get((sender, kind))
         if mailbox is None:
             mailbox = self.mailbox(sender, kind)
         if mailbox.waiter is not None:
@@ -117,15 +125,15 @@ class Endpoint:
         Raises:
             NetworkError: the network has no such sender.
         """
-        mailbox = self._mailboxes.get((sender, kind))
+        mailbox = self.mailboxes.get((sender, kind))
         if mailbox is None:
             if sender not in self._known:
                 raise NetworkError(f"{self.name} has no link from {sender!r}; is that the party's name?")
-            mailbox = self._mailboxes[sender, kind] = Mailbox()
+            mailbox = self.mailboxes[sender, kind] = Mailbox()
         return mailbox
 
     def waits(self) -> Iterator[Wait]:
         """Whom this party waits for at the moment."""
-        for (sender, kind), mailbox in self._mailboxes.items():
+        for (sender, kind), mailbox in self.mailboxes.items():
             if mailbox.waiter is not None and not mailbox.waiter.done():
                 yield Wait(self.name, sender, kind.__name__, mailbox.since)

@@ -49,10 +49,14 @@ class View(NamedTuple):
     Attributes:
         clear: name of each value that it saw in the clear -> how many numbers of it.
         uniform: name of each uniformly random value -> how many ring elements or bytes of it.
+        encrypted: name of each value under somebody else's key -> how many bytes of ciphertext.
+        modelled: what stood for a protocol that was not run -> how many bytes.
     """
 
     clear: dict[str, int]
     uniform: dict[str, int]
+    encrypted: dict[str, int]
+    modelled: dict[str, int]
 
 
 class Ledger:
@@ -95,28 +99,31 @@ class Ledger:
         """What each party was sent.
 
         Shares that open a value count twice: as uniform elements, and as the value in the clear once
-        every sender's share is there.
+        every sender's share is there. Public values count nowhere.
         """
         return {party: self._view(party) for party in parties}
 
     def _view(self, party: str) -> View:
-        clear: dict[str, int] = {}
-        uniform: dict[str, int] = {}
+        view = View({}, {}, {}, {})
         opened: dict[str, list[int]] = {}
         for (_, receiver, kind), counts in self._seen.items():
             if receiver != party:
                 continue
             for reveal, count in zip(layout(kind).reveals, counts, strict=True):
-                if reveal.how == "clear":
-                    clear[reveal.what] = clear.get(reveal.what, 0) + count
+                if reveal.how == "public":
                     continue
-                name = reveal.what if reveal.how == "uniform" else f"share of {reveal.what}"
-                uniform[name] = uniform.get(name, 0) + count
+                name, seen = reveal.what, view.uniform
                 if reveal.how == "opens":
+                    name = f"share of {reveal.what}"
                     opened.setdefault(reveal.what, []).append(count)
+                elif reveal.how != "uniform":
+                    seen = {"clear": view.clear, "encrypted": view.encrypted, "modelled": view.modelled}[
+                        reveal.how
+                    ]
+                seen[name] = seen.get(name, 0) + count
         for what, by_sender in opened.items():
-            clear[what] = clear.get(what, 0) + min(by_sender)
-        return View(clear, uniform)
+            view.clear[what] = view.clear.get(what, 0) + min(by_sender)
+        return view
 
 
 def _column_bytes(column: tuple[Any, ...]) -> bytes:

@@ -95,6 +95,7 @@ class Network:
         self._encode_all = encode_all
         self._tap = tap
         self._endpoints: dict[str, Endpoint] = {}
+        self._asides: dict[str, Endpoint] = {}
         self._routes: dict[str, dict[str, Route]] = {}
         loop.add_wait_reporter(self.waits)
 
@@ -116,6 +117,28 @@ class Network:
         self._endpoints[name] = endpoint
         self._routes[name] = routes
         return endpoint
+
+    def aside(self, name: str, machine: Machine | None = None) -> Endpoint:
+        """A second plug of a party, for work that it does beside its main task.
+
+        It sends over the party's links and receives what is sent to the party, but has a processor of its
+        own, and counts the chains of messages that it receives by itself.
+
+        Args:
+            name: the party, which has joined.
+            machine: the second processor; the network's unless it is given.
+        """
+        first = self._endpoints[name]
+        cpu = Cpu(self._loop, machine or self._machine, pool=self._pool)
+        second = Endpoint(name, self._loop, cpu, self._routes[name], first.mailboxes)
+        second.send = self._sender(second, self._routes[name])
+        self._asides[name] = second
+        return second
+
+    @property
+    def asides(self) -> Mapping[str, Endpoint]:
+        """The second plugs by party."""
+        return self._asides
 
     def _link(self, sender: str, receiver: str) -> Callable[[float, int], tuple[float, float]]:
         return Link(self._topology.spec(sender, receiver)).transmit

@@ -11,8 +11,6 @@ Per batch of m rows, k features and n units, each holder sends each other one sh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from p2n2sim.messages import (
@@ -31,34 +29,10 @@ from p2n2sim.mpc import beaver, fixed_point, prg, sharing
 from p2n2sim.mpc.prg import Purpose
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
+from p2n2sim.parties.layer import FirstLayer
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirstLayer:
-    """What all holders know of the first layer.
-
-    Attributes:
-        holders: their names, in the order of their columns.
-        widths: k_i, the number of columns of each.
-        units: n, the width of the layer.
-        fractional_bits: of the fixed-point encoding of X and theta; h1 has twice as many.
-    """
-
-    holders: tuple[str, ...]
-    widths: tuple[int, ...]
-    units: int
-    fractional_bits: int
-
-    @property
-    def features(self) -> int:
-        """k, the number of columns of all holders."""
-        return sum(self.widths)
-
-    def columns(self, holder: str) -> slice:
-        """The columns of X, and rows of theta, that belong to a holder."""
-        i = self.holders.index(holder)
-        start = sum(self.widths[:i])
-        return slice(start, start + self.widths[i])
+ROUNDS = 3
+"""Inputs, masked shares, shares of h1."""
 
 
 class Algorithm1Holder:

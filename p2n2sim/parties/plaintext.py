@@ -14,6 +14,10 @@ from p2n2sim.messages import SERVER, Floats, HiddenPart
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.nn.training import product
+from p2n2sim.parties.layer import FirstLayer
+
+ROUNDS = 1
+"""The summands of h1."""
 
 
 class PlaintextHolder:
@@ -63,3 +67,13 @@ def _total(parts: Sequence[Floats]) -> Floats:
     with np.errstate(over="ignore", invalid="ignore"):  # as in `product`
         total: Floats = np.add.reduce(parts)
     return total
+
+
+def payload_by_link(layer: FirstLayer, rows: int) -> dict[str, int]:
+    """Payload bytes of the first layer of one batch, by link.
+
+    Args:
+        layer: the first layer.
+        rows: m, rows of the batch.
+    """
+    return {f"{holder}->{SERVER}": 4 * rows * layer.units for holder in layer.holders}

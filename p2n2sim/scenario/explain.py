@@ -12,6 +12,7 @@ import msgspec
 
 from p2n2sim.errors import ScenarioError
 from p2n2sim.scenario.sections import Link, Scenario, Section, convert
+from p2n2sim.scenario.units import Duration
 
 _MESSAGE = re.compile(r"(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<place>.*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
@@ -123,17 +124,17 @@ def _named_place(place: str, tree: Any) -> str:
     names = [name for name in re.sub(r"\[(\d+)\]", r".\1", place).split(".") if name]
     out: list[str] = []
     for name in names:
-        if name == "*":  # the sections have one table whose keys are free, network.links
-            links = _value_at(tree, ".".join(out))
-            assert isinstance(links, Mapping)
-            name = next(key for key, link in links.items() if not _is_link(link))
+        if name == "*":  # a table whose keys are free: network.links, or operations of a machine
+            table, kind = _value_at(tree, ".".join(out)), Link if out[-1] == "links" else Duration
+            assert isinstance(table, Mapping)
+            name = next(key for key, value in table.items() if not _is(value, kind))
         out.append(name)
     return ".".join(out)
 
 
-def _is_link(value: object) -> bool:
+def _is(value: object, kind: type) -> bool:
     try:
-        convert(value, Link)
+        convert(value, kind)
     except msgspec.ValidationError:
         return False
     return True

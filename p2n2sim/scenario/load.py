@@ -18,6 +18,7 @@ from p2n2sim.data.split import holder_names
 from p2n2sim.data.tabular import SUFFIXES
 from p2n2sim.errors import InputError, ScenarioError
 from p2n2sim.scenario.explain import explain, is_key, shown
+from p2n2sim.scenario.protocol import check_protocol
 from p2n2sim.scenario.sections import Scenario, convert
 from p2n2sim.scenario.units import Quantity
 
@@ -84,6 +85,13 @@ def _checked(tree: Tree) -> Scenario:
         for key, values in tree["sweep"].items():
             if not isinstance(values, (list, tuple)):
                 raise ScenarioError(f"sweep.{key}", f"found {shown(values)}", "a list of values would do")
+    owner = data.get("label_owner") if isinstance(data := tree.get("data"), dict) else None
+    if isinstance(owner, (list, tuple)):
+        raise ScenarioError(
+            "data.label_owner",
+            f"found {shown(owner)}, but several label owners would each need a head of their own",
+            "name the one holder whose label is learned",
+        )
     try:
         scenario = convert(tree, Scenario)
     except msgspec.ValidationError as error:
@@ -221,7 +229,7 @@ def _check(scenario: Scenario) -> None:
         raise ScenarioError(
             "data.label_owner",
             f"{scenario.data.label_owner!r} is no data holder",
-            f"name one of {', '.join(holders[:4])}{', ...' if len(holders) > 4 else ''}",
+            f"name {_some(holders)}",
         )
     model = scenario.model
     if len(model.activation_list) != len(model.hidden):
@@ -231,11 +239,25 @@ def _check(scenario: Scenario) -> None:
             "give one for all, or one for each",
         )
     _check_links(scenario.network.links, (*holders, "server", "dealer"))
+    check_protocol(scenario)
+    _check_faults(scenario, holders)
     for key, values in scenario.sweep.items():
         if not values:
             raise ScenarioError(f"sweep.{key}", "there are no values", "list at least one")
         if key.split(".")[0] == "sweep":
             raise ScenarioError(f"sweep.{key}", "a sweep cannot be swept", "name a key of another section")
+
+
+def _check_faults(scenario: Scenario, holders: Sequence[str]) -> None:
+    for number, fault in enumerate(scenario.fault):
+        if fault.party not in holders:
+            raise ScenarioError(
+                f"fault.{number}.party", f"{fault.party!r} is no data holder", f"name {_some(holders)}"
+            )
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"one of {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
 
 
 def _check_links(links: Iterable[str], known: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ Count = Annotated[int, Meta(ge=1)]
 Width = Annotated[int, Meta(ge=1, le=65_536)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 Rate = Annotated[float, Meta(gt=0)]
-Activation = Literal["sigmoid", "relu", "tanh", "identity"]
+Activation = Literal["sigmoid", "relu", "tanh", "square", "identity"]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=False):
@@ -36,7 +36,7 @@ class Data(Section, frozen=True):
             and an AUC that means nothing.
         holders: number of data holders; they are called A, B, C, ...
         split: ``even``, the number of columns of each holder, or the column names of each.
-        label_owner: the holder that owns the label.
+        label_owner: the holder that owns the label; a list of several is refused.
         fingerprint: SHA-256 of the prepared data, filled in by a run; a run on other data is refused.
     """
 
@@ -100,18 +100,94 @@ class Train(Section, frozen=True):
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
 
 
-class Protocol(Section, frozen=True):
-    """How the first layer is computed.
+class Polynomial(Section, frozen=True):
+    """The polynomial that stands for an activation under secret sharing.
 
     Attributes:
-        first_layer: ``algorithm1`` (secret sharing) or ``plaintext`` (split learning).
-        fractional_bits: of the fixed-point encoding.
-        triples_ahead: by how many batches the dealer works ahead.
+        method: ``least-squares``, ``chebyshev`` (interpolation at Chebyshev nodes) or ``taylor`` (around 0).
+        degree: of the polynomial.
+        range: it is fitted on [-range, range].
     """
 
-    first_layer: Literal["algorithm1", "plaintext"] = "algorithm1"
+    method: Literal["least-squares", "chebyshev", "taylor"] = "least-squares"
+    degree: Annotated[int, Meta(ge=1, le=9)] = 3
+    range: Rate = 5.0
+
+
+class Protocol(Section, frozen=True):
+    """How much of the network is computed under secret sharing, and how.
+
+    Attributes:
+        first_layer: by which protocol the first layer is computed: ``algorithm1`` as printed,
+            ``algorithm1-prg`` (shares as seeds), ``algorithm1-masked-once`` (X masked once for all
+            batches), ``masked-sum``, ``ckks``, ``paillier``, or ``plaintext`` (split learning).
+        secret_layers: how many layers are computed under secret sharing, 0 (split learning) to all;
+            unless given, 1, or 0 with ``plaintext``.
+        opened: what the server is given of the last layer under secret sharing: the ``product`` before,
+            or the ``activation`` after its non-linearity.
+        fractional_bits: of the fixed-point encoding.
+        ring_bits: width of the ring's elements where several layers are under secret sharing.
+        truncation: how fractional bits are dropped after a product under secret sharing: with a
+            ``dealer``'s pairs, or ``local`` (two holders only, can go wrong).
+        activation: non-linearities under secret sharing: ``piecewise`` (exact ReLU, three-piece sigmoid) or
+            ``polynomial``.
+        polynomial: which polynomial.
+        triples: where correlated randomness comes from: a ``dealer`` with compressed messages, a
+            ``dealer-full`` that sends every share, or without a dealer from oblivious transfer (``ot``) or
+            homomorphic encryption (``he``), both modelled.
+        triples_ahead: by how many batches the offline phase runs ahead.
+        crypto: ``real`` ciphertexts, or ``modelled`` ones: their size and cost, the values in the clear.
+        paillier_bits: of the Paillier modulus.
+        shadow: recompute all that is under secret sharing in big integers and report where it overflows.
+    """
+
+    first_layer: Literal[
+        "algorithm1",
+        "algorithm1-prg",
+        "algorithm1-masked-once",
+        "masked-sum",
+        "ckks",
+        "paillier",
+        "plaintext",
+    ] = "algorithm1"
+    secret_layers: Annotated[int, Meta(ge=0)] | None = None
+    opened: Literal["product", "activation"] = "product"
     fractional_bits: Annotated[int, Meta(ge=1, le=30)] = 20
+    ring_bits: Literal[32, 64] = 64
+    truncation: Literal["dealer", "local"] = "dealer"
+    activation: Literal["piecewise", "polynomial"] = "piecewise"
+    polynomial: Polynomial = Polynomial()
+    triples: Literal["dealer", "dealer-full", "ot", "he"] = "dealer"
     triples_ahead: Annotated[int, Meta(ge=0)] = 1
+    crypto: Literal["real", "modelled"] = "real"
+    paillier_bits: Literal[1024, 2048, 3072, 4096] = 2048
+    shadow: bool = False
+
+    @property
+    def layers_under_sharing(self) -> int:
+        """The number of layers under secret sharing, also where the key is not given."""
+        if self.secret_layers is not None:
+            return self.secret_layers
+        return 0 if self.first_layer == "plaintext" else 1
+
+    @property
+    def first_layer_in_use(self) -> str:
+        """The first layer's protocol: split learning's where nothing is under secret sharing."""
+        return self.first_layer if self.layers_under_sharing else "plaintext"
+
+
+class Fault(Section, frozen=True):
+    """Something that goes wrong.
+
+    Attributes:
+        kind: ``crash``: a party stops for good as it begins a batch.
+        party: which data holder.
+        batch: number of the batch, from 1.
+    """
+
+    kind: Literal["crash"]
+    party: str
+    batch: Count
 
 
 class Link(Section, frozen=True):
@@ -138,13 +214,18 @@ class Network(Section, frozen=True):
 
 
 class Processor(Section, frozen=True):
-    """Rates that differ from the preset; one core."""
+    """Rates that differ from the preset; one core.
+
+    Attributes:
+        operations: what is counted by name, ``paillier encrypt`` for example -> how long one takes.
+    """
 
     ring_madds_per_s: Rate | None = None
     flops_per_s: Rate | None = None
     random_bytes_per_s: Rate | None = None
     moved_bytes_per_s: Rate | None = None
     message_overhead: Duration | None = None
+    operations: dict[str, Duration] = {}
 
 
 class Compute(Section, frozen=True):
@@ -171,6 +252,7 @@ class Scenario(Section, frozen=True):
     Attributes:
         name: names the run folder.
         title: one line for people.
+        fault: what goes wrong on purpose.
         sweep: dotted key -> values, for `p2n2sim sweep`; the grid of all of them is run.
     """
 
@@ -182,6 +264,7 @@ class Scenario(Section, frozen=True):
     protocol: Protocol = Protocol()
     network: Network = Network()
     compute: Compute = Compute()
+    fault: tuple[Fault, ...] = ()
     sweep: dict[str, tuple[Any, ...]] = {}
 
 

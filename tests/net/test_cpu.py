@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dataclasses
 import math
 import threading
 from collections.abc import Callable, Iterator
@@ -56,15 +57,32 @@ def test_a_machine_charges_each_kind_of_operation_at_its_rate() -> None:
     assert Machine.instant().seconds(cost) == 0
 
 
-COSTS = st.builds(Cost, **{name: st.integers(0, 2**50) for name in Cost.__slots__})
+def test_operations_are_charged_by_name() -> None:
+    """Each at its own time; one that the machine does not know is told by name, unless all are free."""
+    machine = dataclasses.replace(MACHINE, operations_s={"encrypt": 0.5, "add": 0.125})
+    cost = Cost(flops=0, operations={"encrypt": 3, "add": 4})
+    assert machine.seconds(cost) == 2.0
+    assert Machine.instant().seconds(cost) == 0.0
+    with pytest.raises(InputError, match=r"machine: encrypt: it has no such operation"):
+        MACHINE.seconds(cost)
+
+
+COUNTED = [name for name in Cost.__slots__ if name != "operations"]
+COSTS = st.builds(
+    Cost,
+    operations=st.dictionaries(st.sampled_from("abc"), st.integers(1, 2**50)),
+    **{name: st.integers(0, 2**50) for name in COUNTED},
+)
 
 
 @given(COSTS, COSTS, st.integers(0, 2**20))
 def test_costs_add_up_and_multiply_by_field(a: Cost, b: Cost, times: int) -> None:
     """Sums are commutative, and a multiple is a repeated sum, exactly."""
-    for name in Cost.__slots__:
+    for name in COUNTED:
         assert getattr(a + b, name) == getattr(a, name) + getattr(b, name)
         assert getattr(a * times, name) == getattr(a, name) * times
+    for name in "abc":
+        assert (a + b).operations.get(name, 0) == a.operations.get(name, 0) + b.operations.get(name, 0)
     assert a * times == times * a
     assert a + a + b == b + a * 2
 

@@ -249,13 +249,13 @@ async def test_views() -> None:
     net, (a, b, c) = network("A", "B", "C")
     note = np.zeros(2, np.float32)
     a.send("C", Part(0, np.zeros(5, np.int64), note))
-    assert net.ledger.views(["C"])["C"] == ({"note": 2, "sum": 5}, {"share of sum": 5})
+    assert net.ledger.views(["C"])["C"] == ({"note": 2, "sum": 5}, {"share of sum": 5}, {}, {})
     b.send("C", Part(0, np.zeros(5, np.int64), note))
     b.send("A", Block(0, np.zeros(3, np.uint8)))
     assert net.ledger.views(["A", "B", "C"]) == {
-        "A": ({}, {"block": 3}),
-        "B": ({}, {}),
-        "C": ({"note": 4, "sum": 5}, {"share of sum": 10}),
+        "A": ({}, {"block": 3}, {}, {}),
+        "B": ({}, {}, {}, {}),
+        "C": ({"note": 4, "sum": 5}, {"share of sum": 10}, {}, {}),
     }
     assert c.name == "C"
 

@@ -19,7 +19,8 @@ from p2n2sim.net import simloop
 from p2n2sim.net.network import Network
 from p2n2sim.nn.network import PlainNetwork
 from p2n2sim.parties import traffic
-from p2n2sim.parties.algorithm1 import FirstLayer
+from p2n2sim.parties.family import MEMBERS
+from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.simulate import Outcome, simulate, tasks_of
 from p2n2sim.wire import Message, decode, encode, layout
 from tests.small import small_setup
@@ -69,7 +70,7 @@ def test_rounds_order_and_bytes_of_a_training_batch(holders: int) -> None:
     setup = small_setup(holders=holders)
     outcome, _ = listen(setup)
     first, second = outcome.began[:2]
-    assert second[1] - first[1] == traffic.ROUNDS == 6
+    assert second[1] - first[1] == MEMBERS["algorithm1"].rounds == 6
     ledger = outcome.ledger.frame().query("step == 1 and phase == 'online'")
     order = [
         "InputShare",
@@ -277,7 +278,7 @@ def test_dealer_learns_nothing() -> None:
     """The dealer receives no array at all, the holders see only gradients, the server h1 and dL/dh_L."""
     outcome, _ = listen(small_setup(holders=3))
     views = outcome.ledger.views(["A", "B", "C", SERVER, DEALER])
-    assert views[DEALER] == ({}, {})
+    assert not any(views[DEALER])
     assert list(views["A"].clear) == ["h_L", "dL/dh1"]
     assert list(views["B"].clear) == list(views["C"].clear) == ["dL/dh1"]
     assert set(views[SERVER].clear) == {"h1", "dL/dh_L"}

@@ -1,0 +1,69 @@
+"""The first-layer protocols side by side: all of them give the server the same h1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from p2n2sim.mpc.prg import derive_key
+from p2n2sim.net.endpoint import Endpoint
+from p2n2sim.parties import algorithm1, plaintext
+from p2n2sim.parties.data_holder import FirstLayerHolder
+from p2n2sim.parties.layer import FirstLayer, Setting
+from p2n2sim.parties.server import FirstLayerServer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One way to compute the first layer.
+
+    Attributes:
+        title: what people call the whole system with this first layer.
+        holder: makes a holder's side.
+        server: makes the server's side.
+        payload: closed form of the payload bytes of one batch by link, the offline phase included.
+        rounds: of a training batch, with the three of the hidden layers and the head.
+        dealt: whether it uses a dealer's triples.
+    """
+
+    title: str
+    holder: Callable[[Endpoint, Setting], FirstLayerHolder]
+    server: Callable[[Endpoint, Setting], FirstLayerServer]
+    payload: Callable[[FirstLayer, int], dict[str, int]]
+    rounds: int
+    dealt: bool
+
+
+def _algorithm1(me: Endpoint, setting: Setting) -> FirstLayerHolder:
+    return algorithm1.Algorithm1Holder(
+        me,
+        setting.layer,
+        key=derive_key(setting.seed, "inputs", me.name),
+        steps=len(setting.schedule),
+        ahead=setting.triples_ahead,
+        threads=setting.threads,
+    )
+
+
+MEMBERS: Mapping[str, Member] = MappingProxyType(
+    {
+        "algorithm1": Member(
+            title="P2N2",
+            holder=_algorithm1,
+            server=lambda me, setting: algorithm1.Algorithm1Server(me, setting.layer),
+            payload=algorithm1.payload_by_link,
+            rounds=algorithm1.ROUNDS + 3,
+            dealt=True,
+        ),
+        "plaintext": Member(
+            title="split learning",
+            holder=lambda me, setting: plaintext.PlaintextHolder(me),
+            server=lambda me, setting: plaintext.PlaintextServer(me, setting.layer.holders),
+            payload=plaintext.payload_by_link,
+            rounds=plaintext.ROUNDS + 3,
+            dealt=False,
+        ),
+    }
+)
+"""Name in a scenario (`protocol.first_layer`) -> member."""

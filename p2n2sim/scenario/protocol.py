@@ -1,0 +1,113 @@
+"""What the keys of [protocol] allow with each other."""
+
+from __future__ import annotations
+
+from p2n2sim.errors import ScenarioError
+from p2n2sim.scenario.sections import Scenario
+
+SHARED = ("algorithm1", "algorithm1-prg", "algorithm1-masked-once")
+"""First-layer protocols that leave shares with the holders, on which further layers can go on."""
+
+_POLYNOMIAL = ("sigmoid", "tanh", "relu")
+_UNDER_SHARING = (*_POLYNOMIAL, "square", "identity")
+
+
+def all_layers(scenario: Scenario) -> int:
+    """L, the number of layers: the hidden ones and the label's head."""
+    return len(scenario.model.hidden) + 1
+
+
+def under_engine(scenario: Scenario) -> bool:
+    """Whether more than the first layer's product is under secret sharing."""
+    protocol = scenario.protocol
+    return protocol.layers_under_sharing > 1 or (
+        protocol.layers_under_sharing == 1 and protocol.opened == "activation"
+    )
+
+
+def protocol_name(scenario: Scenario) -> str:
+    """What is run, in a word or two: the first layer's protocol, or how many layers are under sharing."""
+    protocol, layers = scenario.protocol, all_layers(scenario)
+    if protocol.layers_under_sharing == layers:
+        return "secureml"
+    if under_engine(scenario):
+        return f"secret-layers-{protocol.layers_under_sharing}" + (
+            "-activated" if protocol.opened == "activation" else ""
+        )
+    return protocol.first_layer_in_use
+
+
+def check_protocol(scenario: Scenario) -> None:
+    """Refuses combinations that make no sense; the place is the dotted key.
+
+    Raises:
+        ScenarioError: the first that is found.
+    """
+    protocol, layers = scenario.protocol, all_layers(scenario)
+    secret = protocol.layers_under_sharing
+    if secret > layers:
+        raise ScenarioError(
+            "protocol.secret_layers",
+            f"{secret} layers under secret sharing, but the network has {layers}",
+            f"0 to {layers} would do: {layers - 1} hidden and the label's head",
+        )
+    if protocol.first_layer == "plaintext" and secret:
+        raise ScenarioError(
+            "protocol.first_layer",
+            f"'plaintext' shares nothing, but {secret} layers are to be under secret sharing",
+            "another first layer would do, or secret_layers = 0",
+        )
+    if under_engine(scenario):
+        _check_engine(scenario)
+    elif protocol.ring_bits != 64:
+        raise ScenarioError(
+            "protocol.ring_bits",
+            f"{protocol.ring_bits} bits are for several layers under secret sharing",
+            "64 would do, or secret_layers above 1",
+        )
+    elif protocol.shadow:
+        raise ScenarioError(
+            "protocol.shadow",
+            "it watches several layers under secret sharing",
+            "secret_layers above 1 would do",
+        )
+
+
+def _check_engine(scenario: Scenario) -> None:
+    """What several layers under secret sharing need."""
+    protocol, model = scenario.protocol, scenario.model
+    secret = protocol.layers_under_sharing
+    if protocol.first_layer not in SHARED:
+        raise ScenarioError(
+            "protocol.first_layer",
+            f"{protocol.first_layer!r} leaves no shares on which further layers can go on",
+            f"one of {', '.join(map(repr, SHARED))} would do",
+        )
+    if protocol.triples in ("ot", "he"):
+        raise ScenarioError(
+            "protocol.triples",
+            f"{protocol.triples!r} is modelled for the first layer's product alone",
+            "'dealer' or 'dealer-full' would do",
+        )
+    if protocol.truncation == "local" and scenario.data.holders != 2:
+        raise ScenarioError(
+            "protocol.truncation",
+            f"'local' is for two holders, not {scenario.data.holders}",
+            "'dealer' would do",
+        )
+    if 2 * protocol.fractional_bits > protocol.ring_bits - 4:
+        raise ScenarioError(
+            "protocol.fractional_bits",
+            f"a product has {2 * protocol.fractional_bits} of them in a ring of {protocol.ring_bits} bits",
+            f"at most {protocol.ring_bits // 2 - 2} would do",
+        )
+    if model.server is not None:
+        raise ScenarioError(
+            "model.server",
+            f"an own module cannot be put under secret sharing, and {secret} layers are",
+            "hidden and activations would do",
+        )
+    if secret == all_layers(scenario) and protocol.opened == "activation":
+        raise ScenarioError(
+            "protocol.opened", "with all layers under secret sharing there is no server", "'product' would do"
+        )
