@@ -7,6 +7,8 @@
     │   ├── ScenarioError     a scenario file, or a --set override of it
     │   └── DataError         a data set
     ├── FixedPointError       a number that the fixed-point ring cannot hold
+    │   └── PlaintextError    one that is too large to be encrypted and summed
+    ├── CiphertextError       a ciphertext that holds no sum of permitted values
     ├── WireError             bytes that are no message
     ├── NetworkError          a send or receive that the topology does not know
     │   └── ReceiveTimeout    nothing arrived in time (also a TimeoutError)
@@ -56,6 +58,14 @@ class DataError(InputError):
 
 class FixedPointError(P2N2SimError):
     """A number does not fit the fixed-point ring (not finite, or too large)."""
+
+
+class PlaintextError(FixedPointError):
+    """A fixed-point number, or a sum of as many as announced, does not fit what is encrypted."""
+
+
+class CiphertextError(P2N2SimError):
+    """A ciphertext decrypts to what no sum of permitted values can be."""
 
 
 class WireError(P2N2SimError):
