@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from p2n2sim.assemble import Setup
-from p2n2sim.parties.label_owner import Pass
+from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.summary import auc
 

@@ -12,12 +12,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from p2n2sim.wire import Message, Phase, clear, opens, uniform
+from p2n2sim.wire import RING, Message, Phase, clear, opens, uniform
 
 SERVER = "server"
 DEALER = "dealer"
 
 Ring = NDArray[np.int64]
+Elements = NDArray[np.int64] | NDArray[np.int32]
+"""Ring elements as they travel: of the wide ring, or of the narrow one."""
 Floats = NDArray[np.float32]
 
 
@@ -68,6 +70,58 @@ class HiddenShare(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class ShareSeed(Message):
+    """Holder i to holder j, once: the seed of j's shares of all that i owns."""
+
+    seed: NDArray[np.uint8] = uniform("seed of shares", np.uint8)  # (16,)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureShare(Message):
+    """Holder i to holder j, Algorithm 1 line 3, where theta stays under sharing: j's share of X_i."""
+
+    X: Elements = uniform("share of X_i", *RING)  # (m, k_i)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening(Message):
+    """Holder to every other: its shares of values under masks that only the dealer knew, to be opened."""
+
+    values: Elements = uniform("share of a masked value", *RING)
+    bits: NDArray[np.uint8] = uniform("share of masked bits", np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Correlated(Message):
+    """Dealer to holder: the part of a batch's correlated randomness that no stream gives."""
+
+    phase: ClassVar[Phase] = "offline"
+    values: Elements = uniform("share of correlated randomness", *RING)
+    bits: NDArray[np.uint8] = uniform("share of correlated bits", np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerShare(Message):
+    """Holder to server: a share of the last layer that is under secret sharing."""
+
+    h: Elements = opens("h_s", *RING)  # (m, n_s)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerGradient(Message):
+    """Server to every holder: the gradient with respect to what it was given."""
+
+    d: Floats = clear("dL/dh_s")  # (m, n_s)
+
+
+@dataclass(frozen=True, slots=True)
+class LogitShare(Message):
+    """Holder to the label's owner: a share of the predictions for test rows."""
+
+    logits: Elements = opens("logits", *RING)  # (m,)
+
+
+@dataclass(frozen=True, slots=True)
 class HiddenPart(Message):
     """Holder to server in split learning: its summand of h1 in the clear."""
 
@@ -102,6 +156,13 @@ VOCABULARY: tuple[type[Message], ...] = (
     InputShare,
     MaskedShare,
     HiddenShare,
+    ShareSeed,
+    FeatureShare,
+    Opening,
+    Correlated,
+    LayerShare,
+    LayerGradient,
+    LogitShare,
     HiddenPart,
     LastHidden,
     LastHiddenGradient,

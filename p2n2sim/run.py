@@ -22,7 +22,7 @@ from p2n2sim.assemble import Setup, assemble
 from p2n2sim.baselines.plain import train_plain
 from p2n2sim.errors import FixedPointError
 from p2n2sim.nn.network import Parts, PlainNetwork
-from p2n2sim.parties.label_owner import Pass
+from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome, simulate

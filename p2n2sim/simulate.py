@@ -24,12 +24,16 @@ from p2n2sim.nn.training import sgd
 from p2n2sim.parties.data_holder import data_holder
 from p2n2sim.parties.dealer import dealer
 from p2n2sim.parties.family import MEMBERS
-from p2n2sim.parties.label_owner import Pass, label_owner
+from p2n2sim.parties.label_owner import label_owner
 from p2n2sim.parties.layer import Setting
+from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.parties.server import server
+from p2n2sim.parties.shadow import Shadow
 from p2n2sim.scenario.machines import machine
+from p2n2sim.scenario.protocol import under_engine
 from p2n2sim.scenario.topology import topology
+from p2n2sim.under_sharing import UnderSharing
 
 
 @dataclass
@@ -42,6 +46,7 @@ class Outcome:
         began: virtual time in seconds at which the first holder began each batch.
         intervals: party -> (start, end, label) of its local work, in virtual seconds.
         parties: everybody who took part.
+        shadow: what a shadow found, if one watched.
         lost: who dropped out -> number of the batch, from 1, and virtual time in seconds.
         virtual_s: the clock at the end.
     """
@@ -51,6 +56,7 @@ class Outcome:
     began: list[tuple[Batch, float]] = field(default_factory=list)
     intervals: dict[str, list[tuple[float, float, str]]] = field(default_factory=dict)
     parties: list[str] = field(default_factory=list)
+    shadow: Shadow | None = None
     lost: dict[str, tuple[int, float]] = field(default_factory=dict)
     virtual_s: float = 0.0
 
@@ -88,6 +94,9 @@ def simulate(
         DeadlockError: nobody can go on.
     """
 
+    several = UnderSharing(setup) if under_engine(setup.scenario) else None
+    outcome.shadow = several.shadow if several else None
+
     async def main() -> None:
         loop = cast(SimLoop, asyncio.get_running_loop())
         network = Network(
@@ -110,7 +119,15 @@ def simulate(
         def crash(party: str, batch: int) -> None:
             outcome.lost.setdefault(party, (batch, loop.time()))
 
-        tasks = tasks_of(setup, network, threads=threads, on_batch=begin, on_pass=finish, on_crash=crash)
+        tasks = tasks_of(
+            setup,
+            network,
+            threads=threads,
+            on_batch=begin,
+            on_pass=finish,
+            on_crash=crash,
+            under_sharing=several,
+        )
         try:
             await network.run(tasks)
         except DeadlockError as error:
@@ -125,6 +142,8 @@ def simulate(
     with torch.random.fork_rng(devices=[]):  # a server module of the user may draw, for dropout say
         torch.manual_seed(setup.scenario.train.seed)
         simloop.run(main())
+    if several:
+        several.write_weights()
 
 
 def _intervals(network: Network) -> dict[str, list[tuple[float, float, str]]]:
@@ -145,6 +164,7 @@ def tasks_of(
     on_batch: Callable[[Batch], object] = lambda batch: None,
     on_pass: Callable[[Pass], object] = lambda done: None,
     on_crash: Callable[[str, int], object] = lambda party, batch: None,
+    under_sharing: UnderSharing | None = None,
 ) -> dict[str, Coroutine[Any, Any, None]]:
     """The parties of Algorithm 2, joined to a network: task name -> coroutine.
 
@@ -157,10 +177,19 @@ def tasks_of(
         on_batch: told of every batch as it begins.
         on_pass: told of every finished pass.
         on_crash: told of a holder that drops out, and of the number of the batch, from 1.
+        under_sharing: several layers under secret sharing, if there are.
     """
     scenario, layer, data = setup.scenario, setup.layer, setup.dataset
     train = scenario.train
     share = max(1, threads // (len(layer.holders) + 1))  # all holders and the dealer may multiply at once
+    if under_sharing is not None:
+        return under_sharing.tasks(
+            network,
+            lambda name: _until_crash(setup, name, on_crash),
+            threads=share,
+            on_batch=on_batch,
+            on_pass=on_pass,
+        )
     member, setting = MEMBERS[scenario.protocol.first_layer_in_use], _setting(setup, share)
     join = {name: network.join(name, machine(scenario.compute, "holder")) for name in layer.holders}
     join[SERVER] = network.join(SERVER, machine(scenario.compute, "server"))

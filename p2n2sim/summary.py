@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from p2n2sim.assemble import Setup
 from p2n2sim.messages import Floats
-from p2n2sim.parties.label_owner import Pass
+from p2n2sim.parties.passes import Pass
 from p2n2sim.scenario.protocol import protocol_name
 from p2n2sim.simulate import Outcome
 

@@ -21,7 +21,7 @@ from p2n2sim.assemble import Setup
 from p2n2sim.errors import FixedPointError, InputError
 from p2n2sim.folder import to_json
 from p2n2sim.net.ledger import Entry
-from p2n2sim.parties.label_owner import Pass
+from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.run import Run, run
 from p2n2sim.scenario.load import load, to_toml

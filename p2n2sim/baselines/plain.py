@@ -10,7 +10,7 @@ import torch
 from p2n2sim.messages import Floats
 from p2n2sim.nn.network import PlainNetwork
 from p2n2sim.nn.training import logistic_loss, sgd
-from p2n2sim.parties.label_owner import Pass
+from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Schedule
 
 

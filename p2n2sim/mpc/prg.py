@@ -46,6 +46,10 @@ class Purpose(IntEnum):
     TRIPLE_U = 3
     TRIPLE_V = 4
     TRIPLE_Z = 5
+    CORRELATED = 6  # everything that a dealer gives for one batch of several layers under sharing
+    ROWS_TRAIN = 7  # masks of all rows of the data, training and test part
+    ROWS_TEST = 8
+    LABELS = 9
 
 
 def derive_key(seed: int, *labels: str | int) -> bytes:

@@ -154,3 +154,41 @@ def _linear(inputs: int, outputs: int, initialisation: str, generator: torch.Gen
             bound = 1 / math.sqrt(inputs)
             layer.bias.uniform_(-bound, bound, generator=generator)
     return layer
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A network cut after some of its layers.
+
+    Attributes:
+        weights: of the layers before the cut, (n_(l-1), n_l): views, writing to them trains the network.
+        biases: of those layers whose activation lies before the cut, (n_l,): the network's own.
+        rest: what a server does with what comes out of the last of them.
+    """
+
+    weights: list[Tensor]
+    biases: list[Tensor]
+    rest: nn.Module
+
+
+def cut(parts: Parts, layers: int, *, activated: bool) -> Cut:
+    """Cuts a built-in perceptron after its first layers, of which the label's head may be one.
+
+    Args:
+        parts: whose server part was made by `build` without a module of the user.
+        layers: s, how many lie before the cut, at least 1.
+        activated: whether the last one's bias and activation do, too; the head has no activation of its own.
+    """
+    assert isinstance(parts.server, nn.Sequential)  # a scenario with an own module is refused before
+    modules = list(parts.server)  # Bias, activation, Linear, activation, ...
+    linear = [module for module in [*modules, parts.head] if isinstance(module, nn.Linear)]
+    weights = [parts.theta, *(module.weight.data.T for module in linear)][:layers]
+    biased = [module for module in [*modules, parts.head] if isinstance(module, Bias | nn.Linear)]
+    biases = [module.bias.data for module in biased]
+    if layers > len(linear):  # the head is before the cut
+        return Cut(weights, biases, nn.Identity())
+    if activated:
+        return Cut(weights, biases[:layers], nn.Sequential(*modules[2 * layers :]))
+    bias = Bias(weights[-1].shape[1])
+    bias.bias = biased[layers - 1].bias  # the same parameter: training it trains the network
+    return Cut(weights, biases[: layers - 1], nn.Sequential(bias, *modules[2 * layers - 1 :]))

@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from p2n2sim.messages import SERVER, Floats, LastHidden, LastHiddenGradient
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.nn.training import forward_flops, logistic_loss
-from p2n2sim.parties.schedule import Batch, Stage
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """What the label's owner knows after one pass over the training or the test rows.
-
-    Attributes:
-        epoch: from 1.
-        stage: ``train`` or ``predict``.
-        losses: (batches,) logistic loss averaged over the rows of each batch, before its update.
-        rows: (batches,) rows of each batch.
-        logits: (rows,) of the test rows in their order; empty after training.
-    """
-
-    epoch: int
-    stage: Stage
-    losses: NDArray[np.float64]
-    rows: NDArray[np.int64]
-    logits: Floats
-
-    @property
-    def loss(self) -> float:
-        """Logistic loss averaged over all rows of the pass."""
-        return float(np.average(self.losses, weights=self.rows))
+from p2n2sim.parties.passes import Pass
+from p2n2sim.parties.schedule import Batch
 
 
 async def label_owner(

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from p2n2sim.messages import FirstHiddenGradient, Floats, LastHidden, LastHiddenGradient
+from p2n2sim.messages import FirstHiddenGradient, Floats, LastHidden, LastHiddenGradient, LayerGradient
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.nn.training import forward_flops
@@ -31,6 +31,8 @@ async def server(
     first_layer: FirstLayerServer,
     module: nn.Module,
     optimiser: torch.optim.Optimizer,
+    *,
+    gradient: type[FirstHiddenGradient] | type[LayerGradient] = FirstHiddenGradient,
 ) -> None:
     """Trains theta_S in place.
 
@@ -42,6 +44,7 @@ async def server(
         first_layer: the protocol by which this server comes to know h1.
         module: theta_S, from h1 (m, n) to h_L (m, q).
         optimiser: over the module's parameters.
+        gradient: the message that tells the holders the gradient.
     """
     for batch in batches:
         h1 = torch.from_numpy(await first_layer.receive())  # Algorithm 2 line 4, (m, n)
@@ -61,7 +64,7 @@ async def server(
                 label="hidden layers backward",
             )  # line 11, (m, n)
             for holder in holders:
-                me.send(holder, FirstHiddenGradient(batch.step, d_1))
+                me.send(holder, gradient(batch.step, d_1))
 
 
 def _forward(module: nn.Module, h1: torch.Tensor, training: bool) -> torch.Tensor:

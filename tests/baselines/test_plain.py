@@ -9,7 +9,7 @@ from torch import nn
 
 from p2n2sim.baselines.plain import train_plain
 from p2n2sim.nn.network import PlainNetwork
-from p2n2sim.parties.label_owner import Pass
+from p2n2sim.parties.passes import Pass
 from tests.small import small_setup
 
 SETUP = small_setup(rows=13, overrides={"train.epochs": 3, "train.predict_every": 2})
