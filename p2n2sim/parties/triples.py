@@ -227,7 +227,7 @@ class Generated:
 
     async def _swap(self, kind: type[_Modelled], step: int, size: int) -> None:
         """Sends every other holder a message of a size and waits for theirs; all are of the same size."""
-        blocks = _blocks(size)
+        blocks = modelled_blocks(size)
         for other in self._others:
             for block in blocks:
                 self._aside.send(other, kind(step, block))
@@ -272,7 +272,7 @@ async def _masks(me: Endpoint, key: bytes, step: int, rows: int, layer: FirstLay
     )
 
 
-def _blocks(size: int) -> list[NDArray[np.uint8]]:
+def modelled_blocks(size: int) -> list[NDArray[np.uint8]]:
     """Modelled bytes, which take no memory, in messages of at most `_BLOCK`."""
     sizes = [_BLOCK] * (size // _BLOCK) + ([size % _BLOCK] if size % _BLOCK or not size else [])
     return [np.broadcast_to(np.uint8(0), (part,)) for part in sizes]

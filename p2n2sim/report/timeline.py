@@ -17,8 +17,9 @@ from p2n2sim.report.text import listed, size, span
 # Kinds of work by the labels that the parties give them; a label that stands nowhere is "other work".
 _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("make and expand triples", style.ORANGE, ("make triple", "expand triple")),
-    ("share, mask, open", style.BLUE, ("share", "mask", "open")),
-    ("multiply", style.VERMILLION, ("multiply",)),
+    ("make triples (modelled)", style.INK, ("generate triple (modelled)",)),
+    ("share, mask, open", style.BLUE, ("share", "mask", "open", "agree on keys")),
+    ("multiply", style.VERMILLION, ("multiply", "multiply and mask")),
     (
         "hidden layers",
         style.GREEN,

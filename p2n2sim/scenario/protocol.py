@@ -8,6 +8,9 @@ from p2n2sim.scenario.sections import Scenario
 SHARED = ("algorithm1", "algorithm1-prg", "algorithm1-masked-once")
 """First-layer protocols that leave shares with the holders, on which further layers can go on."""
 
+ENCRYPTED = ("ckks", "paillier")
+"""First-layer protocols that send ciphertexts."""
+
 _POLYNOMIAL = ("sigmoid", "tanh", "relu")
 _UNDER_SHARING = (*_POLYNOMIAL, "square", "identity")
 
@@ -59,13 +62,32 @@ def check_protocol(scenario: Scenario) -> None:
         )
     if under_engine(scenario):
         _check_engine(scenario)
-    elif protocol.ring_bits != 64:
+    else:
+        _check_first_layer(scenario)
+
+
+def _check_first_layer(scenario: Scenario) -> None:
+    """What the first layer's protocol alone has no use for."""
+    protocol = scenario.protocol
+    if protocol.first_layer_in_use not in SHARED and protocol.triples != "dealer":
+        raise ScenarioError(
+            "protocol.triples",
+            f"{protocol.triples!r}, but {protocol.first_layer_in_use!r} uses no triples",
+            f"leave it out, or one of {', '.join(map(repr, SHARED))} would do as the first layer",
+        )
+    if protocol.first_layer_in_use not in ENCRYPTED and protocol.crypto != "real":
+        raise ScenarioError(
+            "protocol.crypto",
+            f"{protocol.crypto!r}, but {protocol.first_layer_in_use!r} has no ciphertexts",
+            f"leave it out, or one of {', '.join(map(repr, ENCRYPTED))} would do as the first layer",
+        )
+    if protocol.ring_bits != 64:
         raise ScenarioError(
             "protocol.ring_bits",
             f"{protocol.ring_bits} bits are for several layers under secret sharing",
             "64 would do, or secret_layers above 1",
         )
-    elif protocol.shadow:
+    if protocol.shadow:
         raise ScenarioError(
             "protocol.shadow",
             "it watches several layers under secret sharing",
