@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 
-from p2n2sim.messages import DealerKey, Ring, RowMaskShare, TripleCorrection, TripleRequest, TripleShare
+from p2n2sim.messages import DealerKey, RowMaskShare, TripleCorrection, TripleRequest, TripleShare
+from p2n2sim.mpc import beaver
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.parties.deals import Deal
@@ -33,20 +35,30 @@ async def dealer(me: Endpoint, holders: Sequence[str], keys: Sequence[bytes], de
 async def full_dealer(
     me: Endpoint,
     holders: Sequence[str],
+    keys: Sequence[bytes],
     deals: Iterable[Deal],
-    row_masks: Iterable[tuple[Ring, Ring]] = (),
+    *,
+    row_masks: tuple[int, int, int] | None = None,
 ) -> None:
     """Answers every request with all holders' whole shares: nothing is compressed.
 
     Args:
         me: the dealer's plug.
         holders: their names; the last one asks, all of them receive.
+        keys: for every holder, the 16 bytes that make its streams; they stay here.
         deals: the triples in the order of the steps.
-        row_masks: for every holder its shares of U for the training and the test rows; nothing where U is
-            new in every batch.
+        row_masks: training rows, test rows and columns of the shares of U that are sent at the start; nothing
+            where U is new in every batch.
     """
-    for holder, (train, test) in zip(holders, row_masks, strict=False):
-        me.send(holder, RowMaskShare(-1, train, test))
+    if row_masks is not None:
+        train, test, k = row_masks
+        for holder, key in zip(holders, keys, strict=True):
+            masks = await me.compute(
+                partial(beaver.row_masks, key, *row_masks),
+                Cost(random_bytes=8 * (train + test) * k, messages=1),
+                label="make triple",
+            )
+            me.send(holder, RowMaskShare(-1, *masks))
     for deal in deals:
         await me.recv(holders[-1], TripleRequest)
         shares = await me.compute(

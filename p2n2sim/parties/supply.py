@@ -9,15 +9,16 @@ from typing import Any, Literal
 
 from p2n2sim.messages import DEALER, Ring
 from p2n2sim.mpc import beaver
-from p2n2sim.mpc.prg import derive_key
+from p2n2sim.mpc.prg import KEY_BYTES, derive_key
 from p2n2sim.net.cpu import Machine
 from p2n2sim.net.network import Network
 from p2n2sim.parties import deals
 from p2n2sim.parties.dealer import dealer, full_dealer
 from p2n2sim.parties.deals import Deal
+from p2n2sim.parties.generated import Generated, setup_exchange, triple_exchange
 from p2n2sim.parties.layer import FirstLayer, TripleSource
 from p2n2sim.parties.schedule import Schedule
-from p2n2sim.parties.triples import Compressed, Full, Generated, Triples
+from p2n2sim.parties.triples import Compressed, Full, Triples
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -93,9 +94,16 @@ class Order:
         me = network.join(DEALER, machine)
         if self.triples == "dealer":
             return Supply(sources, {DEALER: partial(dealer, me, layer.holders, self.keys, self.deals())})
-        sizes = self.schedule.rows_train, self.schedule.rows_test, layer.features
-        masks = (beaver.row_masks(key, *sizes) for key in self.keys if self.rows_masked_once)
-        return Supply(sources, {DEALER: partial(full_dealer, me, layer.holders, self.deals(), masks)})
+        rows = self.schedule.rows_train, self.schedule.rows_test, layer.features
+        work = partial(
+            full_dealer,
+            me,
+            layer.holders,
+            self.keys,
+            self.deals(),
+            row_masks=rows if self.rows_masked_once else None,
+        )
+        return Supply(sources, {DEALER: work})
 
     def _generated(self, network: Network, machine: Machine, kind: Literal["ot", "he"]) -> Supply:
         sources = {
@@ -122,3 +130,46 @@ class Order:
             for batch in self.schedule:
                 m = len(batch.rows)
                 yield m, partial(beaver.product_stream, key, batch.step, m, self.layer.units)
+
+
+def payload_by_link(
+    layer: FirstLayer, rows: int, triples: Triples, *, rows_masked_once: bool, paillier_bits: int = 2048
+) -> dict[str, int]:
+    """Payload bytes of one batch's triple, by link.
+
+    Args:
+        layer: the first layer.
+        rows: m, rows of the batch.
+        triples: where they come from.
+        rows_masked_once: whether U was made for all rows at the start.
+        paillier_bits: of the modulus with ``he``.
+    """
+    m, k, n = rows, layer.features, layer.units
+    if triples == "dealer":
+        return {f"{DEALER}->{layer.holders[-1]}": 8 * m * n}
+    if triples == "dealer-full":
+        share = 8 * ((0 if rows_masked_once else m * k) + k * n + m * n)
+        return {f"{DEALER}->{holder}": share for holder in layer.holders}
+    return _between(layer, sum(triple_exchange(triples, m, k, n, paillier_bits).sizes))
+
+
+def setup_by_link(
+    layer: FirstLayer,
+    rows_train: int,
+    rows_test: int,
+    triples: Triples,
+    *,
+    rows_masked_once: bool,
+    paillier_bits: int = 2048,
+) -> dict[str, int]:
+    """Payload bytes of the triples before the first batch, by link; arguments as for `payload_by_link`."""
+    if triples == "dealer":
+        return {f"{DEALER}->{holder}": KEY_BYTES for holder in layer.holders}
+    if triples == "dealer-full":
+        masks = 8 * (rows_train + rows_test) * layer.features if rows_masked_once else 0
+        return {f"{DEALER}->{holder}": masks for holder in layer.holders}
+    return _between(layer, sum(setup_exchange(triples, paillier_bits).sizes))
+
+
+def _between(layer: FirstLayer, size: int) -> dict[str, int]:
+    return {f"{i}->{j}": size for i in layer.holders for j in layer.holders if i != j}

@@ -7,9 +7,9 @@ from collections import Counter
 from p2n2sim.messages import SERVER
 from p2n2sim.parties.family import MEMBERS
 from p2n2sim.parties.layer import FirstLayer
+from p2n2sim.parties.supply import payload_by_link as triple_payload
+from p2n2sim.parties.supply import setup_by_link as triple_setup
 from p2n2sim.parties.triples import Triples
-from p2n2sim.parties.triples import payload_by_link as triple_payload
-from p2n2sim.parties.triples import setup_by_link as triple_setup
 
 
 def payload_by_link(

@@ -13,7 +13,7 @@ from p2n2sim.errors import PartyLostError
 from p2n2sim.messages import DEALER, SERVER, TripleAnswer, TripleOpening, TripleShare
 from p2n2sim.mpc import offline, ring
 from p2n2sim.net.ledger import Ledger
-from p2n2sim.parties import traffic, triples
+from p2n2sim.parties import generated, traffic
 from p2n2sim.parties.family import MEMBERS
 from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.simulate import Outcome, simulate
@@ -89,16 +89,16 @@ def test_modelled_bytes_are_those_of_the_formulas(source: str) -> None:
 def test_modelled_opening_is_the_chooser_s(shape: tuple[int, int, int]) -> None:
     """Who has fewer elements begins: the opening has kappa bits for each bit of the smaller matrix."""
     m, k, n = shape
-    exchange = triples.triple_exchange("ot", *shape, 2048)
+    exchange = generated.triple_exchange("ot", *shape, 2048)
     assert exchange.sizes[0] == 64 * min(m * k, k * n) * 128 // 8
     assert sum(exchange.sizes) == offline.ot_triple(*shape).total_bytes
 
 
 def test_modelled_messages_take_no_memory() -> None:
     """A triple of the distress data's size is some hundred gigabytes of messages and no memory."""
-    sizes = triples.triple_exchange("ot", 2570, 556, 400, 2048).sizes
+    sizes = generated.triple_exchange("ot", 2570, 556, 400, 2048).sizes
     assert sum(sizes) > 100e9
-    blocks = triples.modelled_blocks(sizes[1])
+    blocks = generated.modelled_blocks(sizes[1])
     assert sum(block.nbytes for block in blocks) == sizes[1]
     assert all(block.strides == (0,) and block.size < 1 << 32 for block in blocks)
 
@@ -146,7 +146,7 @@ def test_offline_work_is_charged_to_a_second_processor() -> None:
     setup = setup_with("algorithm1", "ot", overrides=overrides)
     outcome, _ = listen(setup)
     own = outcome.intervals["A (offline)"]
-    assert {label for _, _, label in own} == {triples.MODELLED}
+    assert {label for _, _, label in own} == {generated.MODELLED}
     cost = offline.ot_triple(6, 7, 4).both_ways().first["ot extension"]
     lengths = [end - start for start, end, _ in own]
     assert lengths[0] == pytest.approx(256e-3)  # kappa base transfers each way
