@@ -161,9 +161,12 @@ def tasks_of(
     scenario, layer, data = setup.scenario, setup.layer, setup.dataset
     train = scenario.train
     share = max(1, threads // (len(layer.holders) + 1))  # all holders and the dealer may multiply at once
+    compute, bits = scenario.compute, scenario.protocol.paillier_bits
     member, setting = MEMBERS[scenario.protocol.first_layer_in_use], _setting(setup, share)
-    join = {name: network.join(name, machine(scenario.compute, "holder")) for name in layer.holders}
-    join[SERVER] = network.join(SERVER, machine(scenario.compute, "server"))
+    join = {
+        name: network.join(name, machine(compute, "holder", paillier_bits=bits)) for name in layer.holders
+    }
+    join[SERVER] = network.join(SERVER, machine(compute, "server", paillier_bits=bits))
     tasks: dict[str, Coroutine[Any, Any, None]] = {}
     for name, block in zip(layer.holders, setup.blocks, strict=True):
         theta = setup.parts.theta[block]  # (k_i, n), a view: trained in place
@@ -199,7 +202,7 @@ def tasks_of(
     if member.dealt:
         keys = [derive_key(train.seed, "triples", name) for name in layer.holders]
         tasks[DEALER] = dealer(
-            network.join(DEALER, machine(scenario.compute, "dealer")),
+            network.join(DEALER, machine(compute, "dealer", paillier_bits=bits)),
             layer.holders,
             keys,
             (len(batch.rows) for batch in setup.schedule),
@@ -220,7 +223,6 @@ def _setting(setup: Setup, threads: int) -> Setting:
         triples=protocol.triples,
         triples_ahead=protocol.triples_ahead,
         crypto=protocol.crypto,
-        paillier_bits=protocol.paillier_bits,
         threads=threads,
     )
 

@@ -46,6 +46,8 @@ class Purpose(IntEnum):
     TRIPLE_U = 3
     TRIPLE_V = 4
     TRIPLE_Z = 5
+    KEY_PAIR = 11  # of homomorphic encryption
+    ENCRYPTION = 12  # randomness of a batch's ciphertexts
 
 
 def derive_key(seed: int, *labels: str | int) -> bytes:

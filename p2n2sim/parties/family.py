@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
+from p2n2sim.messages import SERVER
 from p2n2sim.mpc.prg import derive_key
 from p2n2sim.net.endpoint import Endpoint
-from p2n2sim.parties import algorithm1, plaintext
+from p2n2sim.parties import algorithm1, homomorphic, plaintext
 from p2n2sim.parties.data_holder import FirstLayerHolder
 from p2n2sim.parties.layer import FirstLayer, Setting
 from p2n2sim.parties.server import FirstLayerServer
@@ -23,8 +25,9 @@ class Member:
         holder: makes a holder's side.
         server: makes the server's side.
         payload: closed form of the payload bytes of one batch by link, the offline phase included.
-        rounds: of a training batch, with the three of the hidden layers and the head.
+        rounds: of a training batch of two holders, with the three of the hidden layers and the head.
         dealt: whether it uses a dealer's triples.
+        further_rounds: what every holder after the second adds to the rounds.
     """
 
     title: str
@@ -33,6 +36,7 @@ class Member:
     payload: Callable[[FirstLayer, int], dict[str, int]]
     rounds: int
     dealt: bool
+    further_rounds: int = 0
 
 
 def _algorithm1(me: Endpoint, setting: Setting) -> FirstLayerHolder:
@@ -46,6 +50,26 @@ def _algorithm1(me: Endpoint, setting: Setting) -> FirstLayerHolder:
     )
 
 
+def _homomorphic(title: str, name: str) -> Member:
+    scheme = homomorphic.SCHEMES[name]
+    return Member(
+        title=title,
+        holder=lambda me, setting: homomorphic.HomomorphicHolder(
+            me,
+            setting.layer,
+            scheme.of(setting.crypto),
+            key=derive_key(setting.seed, "encryption", me.name),
+        ),
+        server=lambda me, setting: homomorphic.HomomorphicServer(
+            me, setting.layer, scheme.of(setting.crypto), key=derive_key(setting.seed, "key pair", SERVER)
+        ),
+        payload=partial(homomorphic.payload_by_link, scheme),
+        rounds=homomorphic.ROUNDS + 3,
+        dealt=False,
+        further_rounds=1,
+    )
+
+
 MEMBERS: Mapping[str, Member] = MappingProxyType(
     {
         "algorithm1": Member(
@@ -56,6 +80,8 @@ MEMBERS: Mapping[str, Member] = MappingProxyType(
             rounds=algorithm1.ROUNDS + 3,
             dealt=True,
         ),
+        "ckks": _homomorphic("homomorphic sum (CKKS)", "ckks"),
+        "paillier": _homomorphic("homomorphic sum (Paillier)", "paillier"),
         "plaintext": Member(
             title="split learning",
             holder=lambda me, setting: plaintext.PlaintextHolder(me),

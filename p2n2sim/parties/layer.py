@@ -16,13 +16,16 @@ class FirstLayer:
         holders: their names, in the order of their columns.
         widths: k_i, the number of columns of each.
         units: n, the width of the layer.
-        fractional_bits: of the fixed-point encoding of X and theta; h1 has twice as many.
+        fractional_bits: of the fixed-point encoding: of X and theta, so that h1 has twice as many, or of
+            the summands X_i theta_i where these are computed in the clear.
+        paillier_bits: of the Paillier modulus, where one is used.
     """
 
     holders: tuple[str, ...]
     widths: tuple[int, ...]
     units: int
     fractional_bits: int
+    paillier_bits: int = 2048
 
     @property
     def features(self) -> int:
@@ -47,7 +50,6 @@ class Setting:
         triples: where correlated randomness comes from.
         triples_ahead: by how many batches the offline phase runs ahead.
         crypto: ``real`` ciphertexts, or ``modelled`` ones.
-        paillier_bits: of the Paillier modulus.
         threads: over how many threads a product may be split; changes no bit.
     """
 
@@ -57,5 +59,4 @@ class Setting:
     triples: Literal["dealer", "dealer-full", "ot", "he"] = "dealer"
     triples_ahead: int = 1
     crypto: Literal["real", "modelled"] = "real"
-    paillier_bits: int = 2048
     threads: int = 1
