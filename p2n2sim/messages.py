@@ -86,7 +86,7 @@ class HomomorphicKey(Message):
 class EncryptedSum(Message):
     """Holder i to holder i + 1: the summands of the first i holders, added under the server's key."""
 
-    total: NDArray[np.uint8] = encrypted("X_1 theta_1 + ... + X_i theta_i")  # (ciphertexts, bytes)
+    total: NDArray[np.uint8] = encrypted("X_1 theta_1 + ...")  # (ciphertexts, bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ class Member:
         payload: closed form of the payload bytes of one batch by link, the offline phase included.
         rounds: of a training batch of two holders, with the three of the hidden layers and the head.
         dealt: whether it uses a dealer's triples.
+        setup: closed form of the payload bytes before the first batch by link, from the numbers of
+            training and test rows.
         further_rounds: what every holder after the second adds to the rounds.
     """
 
@@ -36,6 +38,7 @@ class Member:
     payload: Callable[[FirstLayer, int], dict[str, int]]
     rounds: int
     dealt: bool
+    setup: Callable[[FirstLayer, int, int], dict[str, int]] = lambda layer, train, test: {}
     further_rounds: int = 0
 
 
@@ -66,6 +69,7 @@ def _homomorphic(title: str, name: str) -> Member:
         payload=partial(homomorphic.payload_by_link, scheme),
         rounds=homomorphic.ROUNDS + 3,
         dealt=False,
+        setup=lambda layer, train, test: homomorphic.setup_by_link(scheme, layer),
         further_rounds=1,
     )
 

@@ -18,13 +18,19 @@ VIRTUAL = "Times are virtual time of the simulated protocol, not measured"
 
 
 def origin(scenario: Scenario, summary: Mapping[str, Any]) -> str:
-    """Where the numbers of one run come from: scenario, seed, data, links, machines."""
+    """Where the numbers of one run come from: scenario, seed, data, links, machines, and what is a model."""
     data = summary["data"]
     return (
         f"Scenario {summary['scenario']}, seed {summary['seed']}. {data_line(data)} "
         f"{data['holders']} holders, protocol {summary['protocol']}. "
         f"{VIRTUAL}: {network_line(scenario)}; {machine_line(scenario.compute)}."
+        f"{modelled_line(summary['modelled'])}"
     )
+
+
+def modelled_line(sentences: Collection[str]) -> str:
+    """What is modelled, where anything is."""
+    return "".join(f" MODELLED: {sentence}." for sentence in sentences)
 
 
 def called(summary: Mapping[str, Any]) -> str:
@@ -65,7 +71,8 @@ def machine_line(compute: Compute) -> str:
         role
         for role in ("default", "holder", "server", "dealer")
         if any(
-            value is not None for value in msgspec.to_builtins(getattr(compute, role), enc_hook=str).values()
+            value not in (None, {})
+            for value in msgspec.to_builtins(getattr(compute, role), enc_hook=str).values()
         )
     ]
     return f"{text}, changed for {', '.join(changed)}" if changed else text

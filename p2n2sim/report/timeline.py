@@ -19,6 +19,7 @@ _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("make and expand triples", style.ORANGE, ("make triple", "expand triple")),
     ("share, mask, open", style.BLUE, ("share", "mask", "open")),
     ("multiply", style.VERMILLION, ("multiply",)),
+    ("encrypt, add, decrypt", style.ORANGE, ("encrypt", "add ciphertexts", "decrypt h1")),
     (
         "hidden layers",
         style.GREEN,

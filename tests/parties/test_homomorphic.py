@@ -114,10 +114,10 @@ def test_bytes_three_ways(first_layer: str, crypto: str) -> None:
         first_layer, rows=1800, holders=3, overrides={"protocol.crypto": crypto, "train.batch_size": 900}
     )
     outcome, spoken = listen(setup)
-    layer, scheme = setup.layer, SCHEMES[first_layer]
+    layer = setup.layer
     ledger = outcome.ledger.frame()
     for step, formula in (
-        (-1, homomorphic.setup_by_link(scheme, layer)),
+        (-1, MEMBERS[first_layer].setup(layer, 1800, 900)),
         (1, traffic.payload_by_link(layer, "A", 900, 3, first_layer=first_layer)),
     ):
         mine = ledger[ledger["step"] == step]
@@ -213,7 +213,7 @@ def test_what_each_party_sees(first_layer: str) -> None:
     ciphertexts, size = SCHEMES[first_layer].parameters(setup.layer).shape(6 * units)
     for holder in ("B", "C"):
         assert list(views[holder].clear) == ["dL/dh1"]
-        assert views[holder].encrypted == {"X_1 theta_1 + ... + X_i theta_i": 3 * ciphertexts * size}
+        assert views[holder].encrypted == {"X_1 theta_1 + ...": 3 * ciphertexts * size}
     assert not any(view.uniform or view.modelled for view in views.values())
     to_server = {type(m) for _, receiver, m in spoken if receiver == SERVER}
     assert EncryptedSum not in to_server
