@@ -43,11 +43,13 @@ class StoredSweep:
         scenario: the swept scenario.
         table: a row for every point.
         first: the run of the first point.
+        modelled: what was a model at any of the points, a sentence each.
     """
 
     scenario: Scenario
     table: pd.DataFrame
     first: StoredRun
+    modelled: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -80,12 +82,9 @@ def _read_run(folder: Path) -> StoredRun:
     def frame(name: str) -> pd.DataFrame:
         return _whole(folder / f"{name}.parquet", pd.read_parquet)
 
-    summary: dict[str, Any] = _whole(
-        folder / "summary.json", lambda path: json.loads(path.read_text("utf-8"))
-    )
     return StoredRun(
         scenario=_whole(folder / "scenario.toml", load),
-        summary=summary,
+        summary=_summary(folder),
         ledger=frame("ledger"),
         metrics=frame("metrics"),
         batches=frame("batches"),
@@ -96,7 +95,16 @@ def _read_run(folder: Path) -> StoredRun:
 def _read_sweep(folder: Path) -> StoredSweep:
     table: pd.DataFrame = _whole(folder / "sweep.parquet", pd.read_parquet)
     scenario = _whole(folder / "sweep.toml", load)
-    return StoredSweep(scenario, table, _read_run(folder / "points" / str(table["point"].iloc[0])))
+    points = [folder / "points" / str(point) for point in table["point"]]
+    sentences = (sentence for point in points for sentence in _summary(point)["modelled"])
+    return StoredSweep(scenario, table, _read_run(points[0]), tuple(dict.fromkeys(sentences)))
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = _whole(
+        folder / "summary.json", lambda path: json.loads(path.read_text("utf-8"))
+    )
+    return summary
 
 
 def _whole(path: Path, read_file: Callable[[Path], T]) -> T:
