@@ -98,7 +98,7 @@ class Square:
 class Piecewise:
     """a = base + sum of sign * max(0, z - kink): its slope changes by the sign at each kink.
 
-    Three rounds more than the levels of the comparison's tree: nine in a ring of 64 bits.
+    Two rounds more than the levels of the comparison's tree: eight in a ring of 64 bits.
 
     Attributes:
         base: a far to the left.
