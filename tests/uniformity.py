@@ -1,0 +1,61 @@
+"""Is what somebody sees uniformly random? Statistics of bytes, alone and jointly, in standard deviations.
+
+A statistic of chi-square with k degrees of freedom has mean k and variance 2 k; at the sizes used here it is
+close to normal, so that a number above 6 or so does not happen by chance. All streams are fixed, so a test
+that passes once passes always.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ALL_LAYERS: dict[str, Any] = {"protocol.secret_layers": 3}
+"""The tiny network of `tests.small`, all of it under secret sharing."""
+
+LIMIT = 6.0
+"""Standard deviations that chance does not reach."""
+ENOUGH = 256 * 20
+"""Bytes that a test needs."""
+
+
+def _deviation(counts: NDArray[Any], expected: float) -> float:
+    statistic = float(((counts - expected) ** 2).sum()) / expected
+    freedom = counts.size - 1
+    return (statistic - freedom) / math.sqrt(2 * freedom)
+
+
+def chi_square(data: bytes) -> float:
+    """Pearson's statistic of the bytes against the uniform distribution."""
+    counts = np.bincount(np.frombuffer(data, np.uint8), minlength=256)
+    return _deviation(counts, len(data) / 256)
+
+
+def joint_chi_square(a: bytes, b: bytes) -> float:
+    """The same of pairs of bytes, one of each: whether together they are uniform on the plane.
+
+    With fewer than five pairs for each of 65536 cells, their high and low halves are looked at instead, and
+    the worst of the four combinations is given.
+    """
+    first, second = (np.frombuffer(x[: min(len(a), len(b))], np.uint8).astype(np.int64) for x in (a, b))
+    if first.size >= 5 << 16:
+        return _deviation(np.bincount(first << 8 | second, minlength=1 << 16), first.size / (1 << 16))
+    return max(
+        (
+            _deviation(np.bincount(x << 4 | y, minlength=256), first.size / 256)
+            for x in (first >> 4, first & 15)
+            for y in (second >> 4, second & 15)
+        ),
+        key=abs,
+    )
+
+
+def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """The correlation of two rows of numbers; of independent ones about normal with deviation 1."""
+    x, y = (np.asarray(v, np.float64).reshape(-1) for v in (a, b))
+    x, y = x - x.mean(), y - y.mean()
+    norm = math.sqrt(float(x @ x) * float(y @ y))
+    return float(x @ y) / norm * math.sqrt(x.size) if norm else 0.0
