@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 
 from p2n2sim.messages import Opening
-from p2n2sim.mpc import correlated, prg, sharing
-from p2n2sim.mpc.correlated import DealerSource, MaskOf, PartySource
-from p2n2sim.mpc.truncation import TruncationPair
+from p2n2sim.mpc import prg, sharing
+from p2n2sim.mpc.correlated import DealerSource, PartySource
 from p2n2sim.mpc.width import Ring, Width, signed
 from p2n2sim.net import simloop
 from p2n2sim.net.link import LinkSpec
@@ -20,9 +19,9 @@ from p2n2sim.net.network import Network
 from p2n2sim.net.topology import Topology
 from p2n2sim.parties.session import Arithmetic, Session, dry_run
 from p2n2sim.parties.shadow import Shadow
+from tests.views import Watched
 
 Body = Callable[..., Coroutine[Any, Any, Sequence[Ring]]]
-T = TypeVar("T")
 
 
 @dataclass
@@ -47,64 +46,6 @@ class Ran:
     def results(self) -> list[list[int]]:
         """The values as Python integers, flat."""
         return [value.reshape(-1).tolist() for value in self.values]
-
-
-@dataclass
-class Opened:
-    """One opening of ring elements, as one holder sees it.
-
-    Attributes:
-        step: number of the batch.
-        label: which opening of the batch, and of which part.
-        value: what everybody knows afterwards, flat.
-        own: the share that this holder sent.
-        mask: its share of the mask.
-    """
-
-    step: int
-    label: str
-    value: Ring
-    own: Ring
-    mask: Ring | None
-
-
-class Watched(Session):
-    """A session that also writes down what its holder knows."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.opened: list[Opened] = []
-        self.bits: list[tuple[int, str, Any]] = []
-        self._masks: list[Ring] = []
-        self._count = 0
-
-    def begin(self, step: int, source: correlated.Source) -> None:
-        """A batch begins."""
-        super().begin(step, source)
-        self._count, self._masks = 0, []
-
-    def draw(self, piece: Callable[..., T], *args: Any, **options: Any) -> T:
-        """Remembers masks, in the order in which they are drawn."""
-        drawn = super().draw(piece, *args, **options)
-        if isinstance(drawn, MaskOf) and piece is correlated.mask:
-            self._masks.append(drawn.within(self.source))
-        elif isinstance(drawn, TruncationPair) or hasattr(drawn, "rho"):
-            self._masks.append(drawn.r)
-        return drawn
-
-    async def open(self, values: Sequence[Ring], bits: Sequence[Any] = ()) -> tuple[list[Ring], list[Any]]:
-        """Pairs every opened value with its mask: both come in the order of the draws."""
-        opened, union = await super().open(values, bits)
-        self._count += 1
-        masks, self._masks = self._masks, []
-        assert not self.step >= 0 or len(masks) == len(values)
-        for i, (own, value) in enumerate(zip(values, opened, strict=True)):
-            flat = [x.reshape(-1) for x in (value, own)]
-            mask = masks[i].reshape(-1) if masks else None
-            self.opened.append(Opened(self.step, f"opening {self._count}, part {i}", *flat, mask))
-        for i, plane in enumerate(union):
-            self.bits.append((self.step, f"opening {self._count}, bits {i}", plane.reshape(-1)))
-        return opened, union
 
 
 def together(

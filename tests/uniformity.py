@@ -8,6 +8,7 @@ that passes once passes always.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ ALL_LAYERS: dict[str, Any] = {"protocol.secret_layers": 3}
 
 LIMIT = 6.0
 """Standard deviations that chance does not reach."""
-ENOUGH = 256 * 20
+ENOUGH = 256 * 10
 """Bytes that a test needs."""
 
 
@@ -34,13 +35,14 @@ def chi_square(data: bytes) -> float:
     return _deviation(counts, len(data) / 256)
 
 
-def joint_chi_square(a: bytes, b: bytes) -> float:
+def joint_chi_square(a: NDArray[Any], b: NDArray[Any]) -> float:
     """The same of pairs of bytes, one of each: whether together they are uniform on the plane.
 
     With fewer than five pairs for each of 65536 cells, their high and low halves are looked at instead, and
     the worst of the four combinations is given.
     """
-    first, second = (np.frombuffer(x[: min(len(a), len(b))], np.uint8).astype(np.int64) for x in (a, b))
+    length = min(a.nbytes, b.nbytes)
+    first, second = (np.frombuffer(x.tobytes()[:length], np.uint8).astype(np.int64) for x in (a, b))
     if first.size >= 5 << 16:
         return _deviation(np.bincount(first << 8 | second, minlength=1 << 16), first.size / (1 << 16))
     return max(
@@ -59,3 +61,51 @@ def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
     x, y = x - x.mean(), y - y.mean()
     norm = math.sqrt(float(x @ x) * float(y @ y))
     return float(x @ y) / norm * math.sqrt(x.size) if norm else 0.0
+
+
+def joined(named: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, bytes]:
+    """All arrays of one name after each other, where there are enough bytes for a test."""
+    parts: dict[str, list[bytes]] = {}
+    for name, array in named:
+        parts.setdefault(name, []).append(array.tobytes())
+    together = {name: b"".join(chunks) for name, chunks in parts.items()}
+    return {name: data for name, data in together.items() if len(data) >= ENOUGH}
+
+
+def not_uniform(named: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, float]:
+    """The names whose bytes are not uniform, with their deviation.
+
+    Raises:
+        ValueError: there is nothing to test.
+    """
+    data = joined(named)
+    if not data:
+        raise ValueError("nothing is long enough for a test")
+    found = {name: chi_square(part) for name, part in data.items()}
+    return {name: deviation for name, deviation in found.items() if abs(deviation) > LIMIT}
+
+
+def not_independent(
+    named: Iterable[tuple[str, NDArray[Any], NDArray[Any]]], statistic: Callable[[Any, Any], float]
+) -> dict[str, float]:
+    """The names whose two arrays have something to do with each other.
+
+    Args:
+        named: arrays of one name are put after each other; of two the shorter length counts.
+        statistic: `joint_chi_square` of bytes or `correlation` of numbers, in standard deviations.
+
+    Raises:
+        ValueError: there is nothing to test.
+    """
+    parts: dict[str, tuple[list[NDArray[Any]], list[NDArray[Any]]]] = {}
+    for name, a, b in named:
+        count = min(a.size, b.size)
+        left, right = parts.setdefault(name, ([], []))
+        left.append(a.reshape(-1)[:count])
+        right.append(b.reshape(-1)[:count])
+    pairs = {name: tuple(map(np.concatenate, sides)) for name, sides in parts.items()}
+    pairs = {name: pair for name, pair in pairs.items() if min(x.nbytes for x in pair) >= ENOUGH}
+    if not pairs:
+        raise ValueError("nothing is long enough for a test")
+    found = {name: statistic(*pair) for name, pair in pairs.items()}
+    return {name: deviation for name, deviation in found.items() if abs(deviation) > LIMIT}
