@@ -238,12 +238,14 @@ def as_fraction(x: float, width: Width) -> tuple[int, int]:
     """A positive number as factor / 2^bits, with as many significant bits as the ring has room for.
 
     Raises:
-        FixedPointError: the number is too small for the ring.
+        FixedPointError: the number is too small or too large for the ring.
     """
     bits = max(1, _DIGITS[width] - math.frexp(x)[1])
-    if bits > width - 3:
-        raise FixedPointError(f"the factor {x:g} is too small for a ring of {width} bits")
-    return round(math.ldexp(x, bits)), bits
+    factor = round(math.ldexp(x, bits))
+    if bits > width - 3 or factor >> width - 2:
+        size = "large" if factor >> width - 2 else "small"
+        raise FixedPointError(f"the factor {x:g} is too {size} for a ring of {width} bits")
+    return factor, bits
 
 
 def training_program(design: Design, rows: int, *, whole: bool) -> Program:
