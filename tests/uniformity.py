@@ -59,8 +59,8 @@ def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
     """The correlation of two rows of numbers; of independent ones about normal with deviation 1."""
     x, y = (np.asarray(v, np.float64).reshape(-1) for v in (a, b))
     x, y = x - x.mean(), y - y.mean()
-    norm = math.sqrt(float(x @ x) * float(y @ y))
-    return float(x @ y) / norm * math.sqrt(x.size) if norm else 0.0
+    xx, yy, xy = (float((u * v).sum()) for u, v in ((x, x), (y, y), (x, y)))
+    return xy / math.sqrt(xx * yy) * math.sqrt(x.size) if xx and yy else 0.0
 
 
 def joined(named: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, bytes]:

@@ -56,7 +56,8 @@ def test_a_key_given_to_a_third_party_is_reported(monkeypatch: pytest.MonkeyPatc
 
     def planted(self: UnderSharing, name: str) -> Own:
         own = real(self, name)
-        return dataclasses.replace(own, key=own.seeds["C"]) if name == "A" else own
+        given_to_c = prg.derive_key(own.seed, "shares", "A", "C")
+        return dataclasses.replace(own, key=given_to_c) if name == "A" else own
 
     monkeypatch.setattr(UnderSharing, "_own", planted)
     run = watch(eavesdropper.setup(3, {}), monkeypatch)
