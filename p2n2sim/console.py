@@ -20,7 +20,8 @@ from rich.text import Text
 from p2n2sim.assemble import Setup
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
-from p2n2sim.summary import auc
+from p2n2sim.scenario.protocol import WHOLE, protocol_name
+from p2n2sim.summary import auc, in_digits, training_loss
 
 
 def progress_bar(console: Console) -> Progress:
@@ -78,11 +79,17 @@ class RunProgress:
             return
         assert self._setup is not None  # begin comes first
         self._console.print(
-            f"epoch {done.epoch}: loss {self._loss_train:.6f} training, {done.loss:.6f} test, "
-            f"AUC {auc(self._setup.dataset.y_test, done.logits):.4f}",
+            f"epoch {done.epoch}: loss {self._training_loss()}, {done.loss:.6f} test, "
+            f"AUC {in_digits(auc(self._setup.dataset.y_test, done.logits), 4)}",
             markup=False,
             highlight=False,
         )
+
+    def _training_loss(self) -> str:
+        assert self._setup is not None  # as above
+        if protocol_name(self._setup.scenario) == WHOLE:
+            return "not opened in training"
+        return f"{self._loss_train:.6f} training"
 
 
 def summary_tables(summary: Mapping[str, Any]) -> RenderableType:
@@ -105,11 +112,12 @@ def _table(title: str, *columns: str) -> Table:
 
 def _quality(summary: Mapping[str, Any]) -> Table:
     table = _table("Quality", "", "AUC", "test loss", "training loss")
-    for name, key in ((f"protocol ({summary['protocol']})", "metrics"), ("plain network", "baseline")):
-        values = summary[key]
-        table.add_row(
-            name, f"{values['auc']:.4f}", f"{values['loss_test']:.6f}", f"{values['loss_train']:.6f}"
-        )
+    own, plain = summary["metrics"], summary["baseline"]
+    for name, values, trained in (
+        (f"protocol ({summary['protocol']})", own, training_loss(summary, 6)),
+        ("plain network", plain, in_digits(plain["loss_train"], 6)),
+    ):
+        table.add_row(name, in_digits(values["auc"], 4), in_digits(values["loss_test"], 6), trained)
     return table
 
 
@@ -121,6 +129,8 @@ def _time(summary: Mapping[str, Any]) -> Table:
     table.add_row("virtual: whole run", f"{time['virtual_s']:.3f}", f"{summary['traffic']['rounds']:,}")
     table.add_row(f"virtual: one batch of {batch['rows']:,}", f"{batch['seconds']:.4f}", f"{batch['rounds']}")
     table.add_row("wall: this simulation", f"{time['wall_s']:.2f}", "")
+    table.add_row("processor: the protocol", f"{time['simulation_processor_s']:.2f}", "")
+    table.add_row("processor: plain network", f"{time['plain_processor_s']:.2f}", "")
     return table
 
 

@@ -114,6 +114,7 @@ def run(
         plain = PlainNetwork(setup.parts)
         outcome = Outcome() if outcome is None else outcome
         progress.begin(setup)
+        simulation_began = time.process_time()
         with _telling_where(outcome):
             simulate(
                 setup,
@@ -124,7 +125,9 @@ def run(
                 on_batch=progress.batch,
                 on_pass=progress.finished,
             )
+        plain_began = time.process_time()
         baseline = _train_plain(setup, plain)
+        plain_ended = time.process_time()
     scenario = setup.scenario
     metrics = metrics_frame(outcome.passes, baseline, setup.dataset.y_test)
     summary = summarise(setup, outcome, metrics)
@@ -132,6 +135,8 @@ def run(
     summary["time"] |= {
         "wall_s": time.perf_counter() - began,
         "processor_s": time.process_time() - cpu_began,
+        "simulation_processor_s": plain_began - simulation_began,
+        "plain_processor_s": plain_ended - plain_began,
     }
     return Run(
         scenario=scenario,

@@ -16,6 +16,7 @@ from p2n2sim.report import style
 from p2n2sim.report.figures import Exhibit, of_run, of_sweep
 from p2n2sim.report.read import StoredRun, StoredSweep, read
 from p2n2sim.report.text import size, span, without_folders
+from p2n2sim.summary import in_digits
 
 MARKER = "p2n2sim report"
 _PAGE, _README = "index.html", "README.md"
@@ -84,6 +85,7 @@ def _environment() -> Environment:
     )
     environment.filters["span"] = span
     environment.filters["size"] = size
+    environment.filters["in_digits"] = in_digits
     environment.filters["cell"] = _cell
     return environment
 
@@ -155,8 +157,8 @@ def _sweep_rows(sweep: StoredSweep) -> dict[str, object]:
     columns: dict[str, tuple[str, Callable[[Any], str]]] = {
         "time.train_s": ("training, virtual s", lambda v: f"{v:.3f}"),
         "time.virtual_s": ("whole run, virtual s", lambda v: f"{v:.3f}"),
-        "metrics.auc": ("AUC", lambda v: f"{v:.4f}"),
-        "baseline.auc": ("AUC, plain", lambda v: f"{v:.4f}"),
+        "metrics.auc": ("AUC", lambda v: in_digits(v, 4)),
+        "baseline.auc": ("AUC, plain", lambda v: in_digits(v, 4)),
         "traffic.wire_bytes": ("on the wire", size),
         "traffic.messages": ("messages", lambda v: f"{v:,}"),
         "traffic.rounds": ("rounds", lambda v: f"{v:,}"),

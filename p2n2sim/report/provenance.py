@@ -65,7 +65,8 @@ def machine_line(compute: Compute) -> str:
         role
         for role in ("default", "holder", "server", "dealer")
         if any(
-            value is not None for value in msgspec.to_builtins(getattr(compute, role), enc_hook=str).values()
+            value not in (None, {})
+            for value in msgspec.to_builtins(getattr(compute, role), enc_hook=str).values()
         )
     ]
     return f"{text}, changed for {', '.join(changed)}" if changed else text
