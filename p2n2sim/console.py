@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -22,6 +22,8 @@ from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.scenario.protocol import WHOLE, protocol_name
 from p2n2sim.summary import auc, in_digits, training_loss
+
+STAND_IN = Text("These are stand-in data, not the published set.", style="bold yellow")
 
 
 def progress_bar(console: Console) -> Progress:
@@ -96,10 +98,27 @@ def summary_tables(summary: Mapping[str, Any]) -> RenderableType:
     """The tables at the end of a run."""
     parts: list[RenderableType] = []
     if summary["data"]["stand_in"]:
-        parts.append(Text("These are stand-in data, not the published set.", style="bold yellow"))
+        parts.append(STAND_IN)
     for table in (_quality(summary), _time(summary), _traffic(summary), _views(summary)):
         parts += [Text(""), table]
     return Group(*parts)
+
+
+def comparison_tables(
+    parts: Iterable[tuple[str, Sequence[str], Sequence[Sequence[str]]]],
+) -> RenderableType:
+    """What a comparison ends with.
+
+    Args:
+        parts: title, headings and rows of each table.
+    """
+    tables: list[RenderableType] = []
+    for title, heads, rows in parts:
+        table = _table(title, *heads)
+        for row in rows:
+            table.add_row(*row)
+        tables += [Text(""), table]
+    return Group(*tables)
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -114,6 +114,7 @@ def run(
         plain = PlainNetwork(setup.parts)
         outcome = Outcome() if outcome is None else outcome
         progress.begin(setup)
+        _import_what_torch_imports_late()
         simulation_began = time.process_time()
         with _telling_where(outcome):
             simulate(
@@ -193,6 +194,11 @@ def _telling_where(outcome: Outcome) -> Iterator[None]:
         epoch = outcome.began[-1][0].epoch
         helps = "a smaller train.learning_rate, standardised features or fewer protocol.fractional_bits"
         raise FixedPointError(f"epoch {epoch}: {error}; {helps} would do") from error
+
+
+def _import_what_torch_imports_late() -> None:
+    """The first optimiser imports half of torch, which takes longer than many a simulation."""
+    torch.optim.SGD([torch.zeros(1)], lr=1.0)
 
 
 @contextlib.contextmanager
