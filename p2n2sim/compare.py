@@ -117,7 +117,7 @@ def _check_key(base: Scenario, key: str) -> None:
 
 
 def _all_of(base: Scenario, key: str) -> tuple[list[Any], dict[str, str]]:
-    """The values that the scenario allows, and the others with the reason why it does not."""
+    """The values that the scenario allows, its own among them, and why it does not allow the others."""
     values: Sequence[Any] = choices(key)
     if key == "protocol.secret_layers":
         values = range(all_layers(base) + 1)
@@ -130,12 +130,9 @@ def _all_of(base: Scenario, key: str) -> tuple[list[Any], dict[str, str]]:
         try:
             _check_value(base, key, value)
         except ScenarioError as error:
-            last = error
             left_out[written(value)] = str(error).removeprefix(f"--vary {key}: ")
         else:
             allowed.append(value)
-    if not allowed:
-        raise last
     return allowed, left_out
 
 

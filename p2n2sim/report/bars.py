@@ -84,9 +84,8 @@ def _bytes(axes: Axes, table: pd.DataFrame) -> None:
         for y, value in zip(places, total, strict=True):
             _write(axes, value / scale, y, size(value))
     nonzero = np.concatenate(list(parts.values())) / scale
-    _scale(axes, nonzero[nonzero > 0] if wide else start, wide)
+    _scale(axes, nonzero[nonzero > 0] if wide else start, wide, unit)
     axes.set_title("Payload of a batch")
-    axes.set_xlabel(unit)
     axes.legend(
         loc="lower right",
         bbox_to_anchor=(1.0, 0.97),
@@ -103,9 +102,8 @@ def _bars(axes: Axes, values: pd.Series, title: str, unit: str, text: Callable[[
     axes.barh(np.arange(len(lengths)), lengths, _THICK, color=style.BLUE)
     for y, value in enumerate(values):
         _write(axes, value, y, text(value))
-    _scale(axes, lengths, _is_wide(lengths))
+    _scale(axes, lengths, _is_wide(lengths), unit)
     axes.set_title(title)
-    axes.set_xlabel(unit)
 
 
 def _spanning(scale: float) -> Callable[[float], str]:
@@ -142,9 +140,10 @@ def _is_wide(lengths: NDArray[np.float64]) -> bool:
     return len(above) > 0 and above.max() > _WIDE * above.min()
 
 
-def _scale(axes: Axes, lengths: NDArray[np.float64], wide: bool) -> None:
+def _scale(axes: Axes, lengths: NDArray[np.float64], wide: bool, unit: str) -> None:
     """An axis with room for the numbers behind the bars."""
     most = float(lengths.max()) or 1.0
+    axes.set_xlabel(f"{unit}, log axis" if wide else unit)
     if not wide:
         axes.set_xlim(0, most * 1.3)
         axes.xaxis.set_major_locator(MaxNLocator(5))

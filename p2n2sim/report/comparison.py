@@ -160,9 +160,10 @@ def texts(comparison: StoredComparison) -> list[list[str]]:
 def notes(comparison: StoredComparison) -> list[str]:
     """What must be known to read the table, a paragraph each."""
     return [
-        f"{_bytes_line(comparison)} Virtual times are those of {_presets()}. Processor time is that of the "
-        "simulated protocol alone, all parties, arithmetic and accounting, measured where the runs were made "
-        "(the lower one of both presets), and its ratio to that of the plain network on the same batches. "
+        "Bytes, rounds and times are as for the figure; the whole run includes the prediction, training does "
+        "not. Processor time is that of the simulated protocol alone, all parties, arithmetic and accounts, "
+        "measured where the runs were made (the lower one of both presets); in brackets its ratio to that of "
+        "the plain network on the same batches. "
         "What a role sees is what it was sent in the clear, its own data aside; – where nobody has the role.",
         *footnotes(comparison),
     ]
