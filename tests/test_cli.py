@@ -247,7 +247,7 @@ BAD: list[tuple[list[str], str]] = [
         "--vary data.holders: there is no fixed list of its values; name some, for example --values 2,4,8",
     ),
     (
-        ["compare", "tiny.toml", "--vary", "data.holders", "--values", "2,9"],
+        ["compare", "tiny.toml", "--vary", "data.holders", "--values", "9,10"],
         "tiny.toml: sweep: data.holders = 9, network.preset = lan: data.holders: 9 holders for 6 features;",
     ),
     (
