@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +40,8 @@ class Case:
         features: k of both holders together.
         hidden: widths of the hidden layers.
         batches: training batches of one round.
-        target: largest ratio that we are content with.
-        paper: the paper's ratio of training times, measured with communication.
+        targets: first layer -> largest ratio that we are content with.
+        paper: the paper's ratio of training times for Algorithm 1, measured with communication.
     """
 
     name: str
@@ -48,14 +49,23 @@ class Case:
     features: int
     hidden: tuple[int, ...]
     batches: int
-    target: float
+    targets: Mapping[str, float]
     paper: float
 
 
 CASES = (
-    Case("fraud", 5000, 28, (8, 8), 12, 8.0, 68.7),
-    Case("distress", 2570, 556, (400, 16, 8), 3, 40.0, 236.0),
+    Case(
+        "fraud",
+        5000,
+        28,
+        (8, 8),
+        12,
+        {"algorithm1": 8.0, "algorithm1-masked-once": 6.0, "masked-sum": 2.5},
+        68.7,
+    ),
+    Case("distress", 2570, 556, (400, 16, 8), 3, {"algorithm1": 40.0, "algorithm1-masked-once": 25.0}, 236.0),
 )
+FIRST_LAYERS = ("algorithm1", "algorithm1-prg", "algorithm1-masked-once", "masked-sum", "plaintext")
 
 
 def setup_of(case: Case, first_layer: str) -> tuple[Setup, Parts]:
@@ -110,23 +120,23 @@ def main() -> None:
     """Prints one line for each data set and first layer."""
     torch.set_num_threads(1)
     titles = ("batch ms", "plain ms", "ratio", "target", "paper")
-    print(f"{'data set':<10}{'protocol':<14}" + "".join(f"{title:>10}" for title in titles))
+    print(f"{'data set':<10}{'protocol':<24}" + "".join(f"{title:>10}" for title in titles))
     with threadpool_limits(1):
         for case in CASES:
-            first_layers = ("algorithm1", "plaintext")
-            own: dict[str, list[float]] = {name: [] for name in first_layers}
+            own: dict[str, list[float]] = {name: [] for name in FIRST_LAYERS}
             plain: list[float] = []
             for _ in range(ROUNDS):
-                for name in first_layers:
+                for name in FIRST_LAYERS:
                     own[name] += protocol_seconds(case, name)
                 plain += plain_seconds(case, 4 * case.batches)
             step = statistics.median(plain)
-            for name in first_layers:
+            for name in FIRST_LAYERS:
                 batch = statistics.median(own[name])
-                goal = (f"{case.target:g}", f"{case.paper:g}") if name == "algorithm1" else ("", "")
+                target = f"{case.targets[name]:g}" if name in case.targets else ""
+                paper = f"{case.paper:g}" if name == "algorithm1" else ""
                 print(
-                    f"{case.name:<10}{name:<14}{batch * 1e3:>10.2f}{step * 1e3:>10.2f}{batch / step:>10.2f}"
-                    f"{goal[0]:>10}{goal[1]:>10}"
+                    f"{case.name:<10}{name:<24}{batch * 1e3:>10.2f}{step * 1e3:>10.2f}{batch / step:>10.2f}"
+                    f"{target:>10}{paper:>10}"
                 )
 
 

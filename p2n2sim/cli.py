@@ -79,7 +79,7 @@ def compare_command(
     scenario: ScenarioFile,
     vary: Annotated[str, typer.Option(metavar="KEY", help="Whose values.")] = "protocol.first_layer",
     values: Annotated[
-        str | None, typer.Option(metavar="A,B,...", help="Which; by default all that are allowed.")
+        str | None, typer.Option(metavar="A,B,C", help="Which; by default all that are allowed.")
     ] = None,
     overrides: Overrides = None,
     out: Annotated[

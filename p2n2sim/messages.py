@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from p2n2sim.wire import RING, Message, Phase, clear, opens, uniform
+from p2n2sim.wire import RING, Message, Phase, clear, modelled, opens, public, uniform
 
 SERVER = "server"
 DEALER = "dealer"
@@ -47,6 +47,63 @@ class TripleCorrection(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class TripleShare(Message):
+    """Dealer to every holder when it compresses nothing: the holder's whole share of a batch's triple."""
+
+    phase: ClassVar[Phase] = "offline"
+    U: Ring = uniform("share of U")  # (m, k), or (0, k) where the rows' masks were dealt at the start
+    V: Ring = uniform("share of V")  # (k, n)
+    Z: Ring = uniform("share of UV")  # (m, n)
+
+
+@dataclass(frozen=True, slots=True)
+class RowMaskShare(Message):
+    """Dealer to every holder when it compresses nothing, once: shares of the masks of all rows of X."""
+
+    phase: ClassVar[Phase] = "offline"
+    train: Ring = uniform("share of U")  # (training rows, k)
+    test: Ring = uniform("share of U")  # (test rows, k)
+
+
+@dataclass(frozen=True, slots=True)
+class TripleSetup(Message):
+    """Holder to holder, once, modelled: what two of them need before they can make triples."""
+
+    phase: ClassVar[Phase] = "offline"
+    block: NDArray[np.uint8] = modelled("set-up of triples")
+
+
+@dataclass(frozen=True, slots=True)
+class TripleOpening(Message):
+    """Holder to holder, modelled: the first message by which two of them make a batch's triple."""
+
+    phase: ClassVar[Phase] = "offline"
+    block: NDArray[np.uint8] = modelled("generation of triples")
+
+
+@dataclass(frozen=True, slots=True)
+class TripleAnswer(Message):
+    """Holder to holder, modelled: the second message by which two of them make a batch's triple."""
+
+    phase: ClassVar[Phase] = "offline"
+    block: NDArray[np.uint8] = modelled("generation of triples")
+
+
+@dataclass(frozen=True, slots=True)
+class ShareSeed(Message):
+    """Holder i to holder j, once: the key of the streams that are j's shares of i's inputs from now on."""
+
+    seed: NDArray[np.uint8] = uniform("seed of shares", np.uint8)  # (16,)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey(Message):
+    """Holder to every other, once: a public key for the agreement of a secret with each."""
+
+    key: NDArray[np.uint8] = public("public key")  # (32,)
+
+
+@dataclass(frozen=True, slots=True)
 class InputShare(Message):
     """Holder i to holder j, Algorithm 1 lines 3 and 4: j's shares of X_i and theta_i."""
 
@@ -63,17 +120,25 @@ class MaskedShare(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class MaskedRows(Message):
+    """Holder i to every other, once: its shares of all rows of X under their masks, to be opened."""
+
+    train: Ring = uniform("share of X - U")  # (training rows, k)
+    test: Ring = uniform("share of X - U")  # (test rows, k)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedWeights(Message):
+    """Holder i to every other, where X is masked once: its share of theta under its mask, to be opened."""
+
+    F: Ring = uniform("share of theta - V")  # (k, n)
+
+
+@dataclass(frozen=True, slots=True)
 class HiddenShare(Message):
     """Holder to server, Algorithm 2 line 4: a share of h1 with twice the fractional bits."""
 
     h1: Ring = opens("h1")  # (m, n)
-
-
-@dataclass(frozen=True, slots=True)
-class ShareSeed(Message):
-    """Holder i to holder j, once: the seed of j's shares of all that i owns."""
-
-    seed: NDArray[np.uint8] = uniform("seed of shares", np.uint8)  # (16,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +218,18 @@ VOCABULARY: tuple[type[Message], ...] = (
     DealerKey,
     TripleRequest,
     TripleCorrection,
+    TripleShare,
+    RowMaskShare,
+    TripleSetup,
+    TripleOpening,
+    TripleAnswer,
+    ShareSeed,
+    PublicKey,
     InputShare,
     MaskedShare,
+    MaskedRows,
+    MaskedWeights,
     HiddenShare,
-    ShareSeed,
     FeatureShare,
     Opening,
     Correlated,

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -14,15 +15,13 @@ import torch
 
 from p2n2sim.assemble import Setup
 from p2n2sim.errors import DeadlockError, PartyLostError
-from p2n2sim.messages import DEALER, SERVER
-from p2n2sim.mpc.prg import derive_key
+from p2n2sim.messages import SERVER
 from p2n2sim.net import simloop
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.net.network import Network, Tap
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.nn.training import sgd
 from p2n2sim.parties.data_holder import data_holder
-from p2n2sim.parties.dealer import dealer
 from p2n2sim.parties.family import MEMBERS
 from p2n2sim.parties.label_owner import label_owner
 from p2n2sim.parties.layer import Setting
@@ -30,6 +29,7 @@ from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.parties.server import server
 from p2n2sim.parties.shadow import Shadow
+from p2n2sim.parties.supply import Order, Supply, Work
 from p2n2sim.scenario.machines import machine
 from p2n2sim.scenario.protocol import under_engine
 from p2n2sim.scenario.topology import topology
@@ -190,13 +190,16 @@ def tasks_of(
             on_batch=on_batch,
             on_pass=on_pass,
         )
-    member, setting = MEMBERS[scenario.protocol.first_layer_in_use], _setting(setup, share)
+    member = MEMBERS[scenario.protocol.first_layer_in_use]
     join = {name: network.join(name, machine(scenario.compute, "holder")) for name in layer.holders}
     join[SERVER] = network.join(SERVER, machine(scenario.compute, "server"))
+    supply = _supply(setup, network, share) if member.dealt else Supply()
+    setting = _setting(setup, supply, share)
     tasks: dict[str, Coroutine[Any, Any, None]] = {}
     for name, block in zip(layer.holders, setup.blocks, strict=True):
         theta = setup.parts.theta[block]  # (k_i, n), a view: trained in place
-        tasks[name] = data_holder(
+        batches = partial(
+            data_holder,
             join[name],
             _until_crash(setup, name, on_crash),
             np.ascontiguousarray(data.X_train[:, block]),
@@ -206,6 +209,7 @@ def tasks_of(
             sgd([theta], learning_rate=train.learning_rate, momentum=train.momentum),
             on_batch=on_batch if name == layer.holders[0] else lambda batch: None,
         )
+        tasks[name] = _with(f"{name} (offline)", supply.beside[name], batches) if supply.beside else batches()
     tasks[SERVER] = server(
         join[SERVER],
         setup.schedule,
@@ -225,29 +229,43 @@ def tasks_of(
         reduction=train.loss_reduction,
         on_pass=on_pass,
     )
-    if member.dealt:
-        keys = [derive_key(train.seed, "triples", name) for name in layer.holders]
-        tasks[DEALER] = dealer(
-            network.join(DEALER, machine(scenario.compute, "dealer")),
-            layer.holders,
-            keys,
-            (len(batch.rows) for batch in setup.schedule),
-            layer.features,
-            layer.units,
-            threads=share,
-        )
-    return tasks
+    return tasks | {name: work() for name, work in supply.tasks.items()}
 
 
-def _setting(setup: Setup, threads: int) -> Setting:
+async def _with(name: str, beside: Work, main: Work) -> None:
+    """A party's main task and what it does beside; a party that is done, or gone, does neither."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(beside(), name=name)
+        await main()
+        task.cancel()
+
+
+def _supply(setup: Setup, network: Network, threads: int) -> Supply:
+    """Where the triples of the scenario come from."""
+    scenario = setup.scenario
+    order = Order(
+        layer=setup.layer,
+        schedule=setup.schedule,
+        seed=scenario.train.seed,
+        triples=scenario.protocol.triples,
+        rows_masked_once=MEMBERS[scenario.protocol.first_layer_in_use].rows_masked_once,
+        ahead=scenario.protocol.triples_ahead,
+        paillier_bits=scenario.protocol.paillier_bits,
+        threads=threads,
+    )
+    return order.supply(
+        network, holder=machine(scenario.compute, "holder"), dealer=machine(scenario.compute, "dealer")
+    )
+
+
+def _setting(setup: Setup, supply: Supply, threads: int) -> Setting:
     """What the first layer's protocol is told of the scenario."""
     protocol = setup.scenario.protocol
     return Setting(
         layer=setup.layer,
         schedule=setup.schedule,
         seed=setup.scenario.train.seed,
-        triples=protocol.triples,
-        triples_ahead=protocol.triples_ahead,
+        sources=supply.sources,
         crypto=protocol.crypto,
         paillier_bits=protocol.paillier_bits,
         threads=threads,

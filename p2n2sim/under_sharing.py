@@ -163,6 +163,7 @@ class UnderSharing:
         block = setup.blocks[holders.index(name)]
         further = [*(W.numpy() for W in self.cut.weights[1:]), *(b.numpy() for b in self.cut.biases)]
         return Own(
+            name=name,
             X={
                 "train": np.ascontiguousarray(setup.dataset.X_train[:, block]),
                 "predict": np.ascontiguousarray(setup.dataset.X_test[:, block]),
@@ -170,7 +171,7 @@ class UnderSharing:
             y=setup.dataset.y_train if name == agreed.label_owner else None,
             theta=setup.parts.theta[block].numpy(),
             others=tuple(further) if name == holders[0] else (),
-            seeds={other: derive_key(seed, "shares", name, other) for other in holders if other != name},
+            seed=seed,
             key=derive_key(seed, "inputs", name),
         )
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+Call = Callable[..., tuple[int, str, str]]
+"""Runs a command line: exit code, standard output, standard error."""
 
 SCENARIO = """\
 name = "tiny"

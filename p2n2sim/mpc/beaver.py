@@ -74,6 +74,11 @@ def expand_masks(key: bytes, step: int, m: int, k: int, n: int) -> Masks:
     )
 
 
+def product_stream(key: bytes, step: int, m: int, n: int) -> Matrix:
+    """Z_j, int64 (m, n), of every party but the last; arguments and errors as for `expand`."""
+    return prg.uniform(key, step, (m, n), purpose=Purpose.TRIPLE_Z)
+
+
 def expand(key: bytes, step: int, m: int, k: int, n: int, *, correction: Matrix | None = None) -> Triple:
     """A party's triple from its key with the dealer.
 
@@ -94,7 +99,7 @@ def expand(key: bytes, step: int, m: int, k: int, n: int, *, correction: Matrix 
     if correction is not None and correction.shape != (m, n):
         raise ValueError(f"the correction has shape {correction.shape}, the product {(m, n)}")
     masks = expand_masks(key, step, m, k, n)
-    Z = prg.uniform(key, step, (m, n), purpose=Purpose.TRIPLE_Z) if correction is None else correction
+    Z = product_stream(key, step, m, n) if correction is None else correction
     return Triple(masks.U, masks.V, Z)
 
 
@@ -141,6 +146,74 @@ def correction(keys: Sequence[bytes], step: int, m: int, k: int, n: int, *, thre
             stream.fill(Z_j[:count])
             np.subtract(part, Z_j[:count], out=part)
     return Z
+
+
+def row_masks(key: bytes, train: int, test: int, k: int) -> tuple[Matrix, Matrix]:
+    """A party's masks of all rows of X, for products that take their rows from one X masked once.
+
+    Args:
+        key: 16 bytes.
+        train: rows that are trained on.
+        test: rows that are tested on.
+        k: columns of X.
+
+    Returns:
+        U_j, int64 (train, k) and (test, k).
+    """
+    return (
+        prg.uniform(key, 0, (train, k), purpose=Purpose.ROW_MASKS_TRAIN),
+        prg.uniform(key, 0, (test, k), purpose=Purpose.ROW_MASKS_TEST),
+    )
+
+
+def correction_of_rows(keys: Sequence[bytes], step: int, U: Matrix, n: int, *, threads: int = 1) -> Matrix:
+    """As `correction`, with the sum of all parties' left masks at hand.
+
+    Args:
+        keys: the dealer's key with each party, at least 2.
+        step: step of the streams of V and Z.
+        U: the rows' masks, summed over the parties, int64 (m, k).
+        n: columns of theta.
+        threads: over how many threads the product may be split.
+
+    Returns:
+        int64 (m, n), uniform to whoever lacks the first party's key.
+
+    Raises:
+        ValueError: fewer than 2 keys, or a stream that does not exist.
+    """
+    if len(keys) < 2:
+        raise ValueError(f"a product is shared among at least 2 parties, not {len(keys)}")
+    m, k = U.shape
+    V = prg.uniform(keys[0], step, (k, n), purpose=Purpose.TRIPLE_V)
+    for key in keys[1:]:
+        np.add(V, prg.uniform(key, step, (k, n), purpose=Purpose.TRIPLE_V), out=V)
+    Z = ring.matmul(U, V, threads=threads)
+    Z_j = np.empty((m, n), dtype=np.int64)
+    for key in keys[:-1]:
+        np.subtract(Z, prg.uniform(key, step, (m, n), purpose=Purpose.TRIPLE_Z, out=Z_j), out=Z)
+    return Z
+
+
+def product_share_of_rows(X_and_E: Matrix, F: Matrix, V: Matrix, Z: Matrix, *, threads: int = 1) -> Matrix:
+    """A party's share X_j F + E V_j + Z_j of X theta as one product, [X_j | E] [F ; V_j] + Z_j.
+
+    Args:
+        X_and_E: the party's share of X beside the opened E, int64 (m, 2 k).
+        F: the opened sum of all parties' F_j, (k, n).
+        V: the party's right mask, (k, n).
+        Z: the party's share of U V, (m, n).
+        threads: over how many threads the product may be split.
+
+    Returns:
+        A new int64 (m, n) array, the same bits as those of `product_share`.
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    share = ring.matmul(X_and_E, np.concatenate((F, V)), threads=threads)  # (m, n)
+    share += Z
+    return share
 
 
 def mask(X: Matrix, theta: Matrix, masks: Masks) -> tuple[Matrix, Matrix]:

@@ -46,10 +46,13 @@ class Purpose(IntEnum):
     TRIPLE_U = 3
     TRIPLE_V = 4
     TRIPLE_Z = 5
-    CORRELATED = 6  # everything that a dealer gives for one batch of several layers under sharing
-    ROWS_TRAIN = 7  # masks of all rows of the data, training and test part
-    ROWS_TEST = 8
-    LABELS = 9
+    ROWS_TRAIN = 6  # shares of all rows of X_i that are trained on, made once
+    ROWS_TEST = 7
+    ROW_MASKS_TRAIN = 8  # a triple's U for all of these rows
+    ROW_MASKS_TEST = 9
+    PAIR_MASK = 10  # what two holders add and subtract, so that it cancels in the sum
+    CORRELATED = 13  # everything that a dealer gives for one batch of several layers under sharing
+    LABELS = 14
 
 
 def derive_key(seed: int, *labels: str | int) -> bytes:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,9 @@ from p2n2sim.mpc.bits import Planes
 from p2n2sim.mpc.polynomial import ScaledPolynomial
 from p2n2sim.mpc.width import Ring, signed
 from p2n2sim.net.cpu import Cost
-from p2n2sim.parties.session import Masked, Session
+from p2n2sim.parties import price
+from p2n2sim.parties.price import Price
+from p2n2sim.parties.session import Arithmetic, Masked, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +42,45 @@ class Slope:
     bits: int
 
 
+SlopeKind = Literal["one", "whole", "fractional"]
+
+
 class Activation(Protocol):
-    """What stands after the product of a layer."""
+    """What stands after the product of a layer.
+
+    Attributes:
+        slope: whether its slope is 1 everywhere, a whole number, or has fractional bits.
+    """
+
+    slope: ClassVar[SlopeKind]
 
     async def __call__(self, session: Session, z: Ring) -> tuple[Ring, Slope]:
         """Shares of the activation and of its slope."""
+
+    def price(self, count: int, arithmetic: Arithmetic) -> Price:
+        """What it costs for so many numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """a = z. No round."""
 
+    slope: ClassVar[SlopeKind] = "one"
+
     async def __call__(self, session: Session, z: Ring) -> tuple[Ring, Slope]:
         """z itself."""
         return z, Slope(None, 0)
+
+    def price(self, count: int, arithmetic: Arithmetic) -> Price:
+        """Nothing."""
+        return Price()
 
 
 @dataclass(frozen=True, slots=True)
 class Square:
     """a = z^2. Two rounds, one with local truncation."""
+
+    slope: ClassVar[SlopeKind] = "fractional"
 
     async def __call__(self, session: Session, z: Ring) -> tuple[Ring, Slope]:
         """z^2 and 2 z."""
@@ -66,6 +88,10 @@ class Square:
         (masked,) = await session.mask(z)
         (a,) = await session.truncate(await session.times_masked(masked, masked), bits=f)
         return a, Slope(2 * z, f)
+
+    def price(self, count: int, arithmetic: Arithmetic) -> Price:
+        """One masked product, truncated."""
+        return price.mask(count) + price.product(count) + arithmetic.truncation_price(count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +105,7 @@ class Piecewise:
         kinks: (kink, sign) each.
     """
 
+    slope: ClassVar[SlopeKind] = "whole"
     base: float
     kinks: tuple[tuple[float, int], ...]
 
@@ -95,6 +122,10 @@ class Piecewise:
         slope = (signs * b).sum(axis=0)
         session.watch("activation", [z.reshape(-1)], a, lambda x: self._exact(x, one))
         return a.reshape(z.shape), Slope(slope.reshape(z.shape), 0)
+
+    def price(self, count: int, arithmetic: Arithmetic) -> Price:
+        """One comparison a kink, all at once."""
+        return price.comparison(count, len(self.kinks), arithmetic.width)
 
     def _exact(self, z: NDArray[Any], one: int) -> NDArray[Any]:
         """The same in Python integers."""
@@ -153,6 +184,7 @@ class PolynomialActivation:
         polynomial: P in powers of u = z / 2^q.
     """
 
+    slope: ClassVar[SlopeKind] = "fractional"
     polynomial: ScaledPolynomial
 
     async def __call__(self, session: Session, z: Ring) -> tuple[Ring, Slope]:
@@ -166,6 +198,16 @@ class PolynomialActivation:
         ]
         a, slope = await session.truncate(*sums, bits=u_bits)
         return a, Slope(slope, f)
+
+    def price(self, count: int, arithmetic: Arithmetic) -> Price:
+        """Every power but the last ones is masked once; every power but the first is a product."""
+        total, known, masked = Price(), 1, 0
+        while known < self.polynomial.degree:
+            higher = min(2 * known, self.polynomial.degree) - known
+            total += price.mask((known - masked) * count) + price.product(higher * count)
+            total += arithmetic.truncation_price(higher * count)
+            known, masked = known + higher, known
+        return total + arithmetic.truncation_price(2 * count)
 
 
 async def _powers(session: Session, u: Ring, degree: int, bits: int) -> list[Ring]:

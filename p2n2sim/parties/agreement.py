@@ -47,5 +47,5 @@ class Agreement:
 
 def rows_mask(key: bytes, stage: Stage, rows: int, features: int) -> Ring:
     """A holder's share of the mask of all rows, (rows, k), from its key with the dealer."""
-    purpose = Purpose.ROWS_TRAIN if stage == "train" else Purpose.ROWS_TEST
+    purpose = Purpose.ROW_MASKS_TRAIN if stage == "train" else Purpose.ROW_MASKS_TEST
     return prg.uniform(key, 0, (rows, features), purpose=purpose)

@@ -6,7 +6,8 @@ and 9 are one Beaver product here (see `p2n2sim.mpc.beaver`): the shares stay bi
 messages are the same. Line 9 of the paper writes A's share where B's is meant.
 
 Per batch of m rows, k features and n units, each holder sends each other one share of its inputs and
-8 (mk + kn) bytes of masked shares; the dealer sends 8 mn bytes. Two rounds, then one to the server.
+8 (mk + kn) bytes of masked shares. Two rounds, then one to the server. The triples come from a source of
+their own (`p2n2sim.parties.triples`).
 """
 
 from __future__ import annotations
@@ -14,22 +15,18 @@ from __future__ import annotations
 import numpy as np
 
 from p2n2sim.messages import (
-    DEALER,
     SERVER,
-    DealerKey,
     Floats,
     HiddenShare,
     InputShare,
     MaskedShare,
     Ring,
-    TripleCorrection,
-    TripleRequest,
 )
-from p2n2sim.mpc import beaver, fixed_point, prg, sharing
+from p2n2sim.mpc import beaver, fixed_point, sharing
 from p2n2sim.mpc.prg import Purpose
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
-from p2n2sim.parties.layer import FirstLayer
+from p2n2sim.parties.layer import FirstLayer, TripleSource
 
 ROUNDS = 3
 """Inputs, masked shares, shares of h1."""
@@ -41,30 +38,24 @@ class Algorithm1Holder:
     Args:
         me: the holder's plug.
         layer: the first layer.
+        triples: where its shares of the triples come from.
         key: 16 bytes known to this holder alone, for the shares of its own inputs.
-        steps: number of batches of the run.
-        ahead: by how many batches the dealer is asked in advance.
         threads: over how many threads a ring product may be split; changes no bit.
     """
 
     def __init__(
-        self, me: Endpoint, layer: FirstLayer, *, key: bytes, steps: int, ahead: int, threads: int = 1
+        self, me: Endpoint, layer: FirstLayer, triples: TripleSource, *, key: bytes, threads: int = 1
     ) -> None:
         self._me = me
         self._layer = layer
+        self._triples = triples
         self._key = key
-        self._steps = steps
-        self._ahead = ahead
         self._threads = threads
         self._others = [name for name in layer.holders if name != me.name]
-        self._is_last = me.name == layer.holders[-1]
-        self._triple_key = b""
 
-    async def prepare(self) -> None:
-        """Learns from the dealer the key of the triples' streams."""
-        self._triple_key = (await self._me.recv(DEALER, DealerKey)).key.tobytes()
-        for step in range(min(self._ahead, self._steps)):
-            self._request_triple(step)
+    async def prepare(self, X_train: Floats, X_test: Floats) -> None:
+        """Nothing but what the triples need."""
+        await self._triples.prepare()
 
     async def forward(self, X: Floats, theta: Floats, step: int) -> None:
         """One batch: at the end this holder's share of h1 = X theta is on its way to the server.
@@ -74,16 +65,11 @@ class Algorithm1Holder:
             theta: its rows of the first layer's weights, (k_i, n) float32.
             step: number of the batch.
         """
-        self._request_triple(step + self._ahead)
+        self._triples.begin(step)
         X_j, theta_j = await self._share_inputs(X, theta, step)  # (m, k), (k, n)
-        sizes = len(X), self._layer.features, self._layer.units  # m, k, n
-        masks = await self._me.compute(
-            lambda: beaver.expand_masks(self._triple_key, step, *sizes),
-            Cost(random_bytes=8 * _masked_elements(*sizes)),
-            label="expand triple",
-        )
+        masks = await self._triples.masks(step, len(X))
         E, F = await self._open(X_j, theta_j, masks, step)  # (m, k), (k, n)
-        triple = beaver.Triple(masks.U, masks.V, await self._share_of_product(len(X), step))
+        triple = beaver.Triple(masks.U, masks.V, await self._triples.product(step, len(X)))
         # Lines 5 to 9: X_j F + E V_j + Z_j = <X>_j <theta>_j + <X_1 theta_2>_j + <X_2 theta_1>_j
         h1_j = await self._me.compute(
             lambda: beaver.product_share(X_j, E, F, triple, threads=self._threads),
@@ -117,22 +103,6 @@ class Algorithm1Holder:
     def _split(self, values: Floats, step: int, purpose: int) -> list[Ring]:
         encoded = fixed_point.encode(values, self._layer.fractional_bits)
         return sharing.split(encoded, len(self._layer.holders), self._key, step, purpose=purpose)
-
-    def _request_triple(self, step: int) -> None:
-        """The last holder, whose share needs a correction, says for which step it wants the next one."""
-        if self._is_last and step < self._steps:
-            self._me.send(DEALER, TripleRequest(step))
-
-    async def _share_of_product(self, rows: int, step: int) -> Ring:
-        """This holder's share Z_j of U V, (m, n): a stream, or at the last holder the dealer's correction."""
-        if self._is_last:
-            return (await self._me.recv(DEALER, TripleCorrection)).Z
-        shape = rows, self._layer.units
-        return await self._me.compute(
-            lambda: prg.uniform(self._triple_key, step, shape, purpose=Purpose.TRIPLE_Z),
-            Cost(random_bytes=8 * rows * self._layer.units),
-            label="expand triple",
-        )
 
     async def _open(self, X_j: Ring, theta_j: Ring, masks: beaver.Masks, step: int) -> tuple[Ring, Ring]:
         """Line 7: opens E = X - U (m, k) and F = theta - V (k, n)."""
@@ -191,7 +161,7 @@ class Algorithm1Server:
 
 
 def payload_by_link(layer: FirstLayer, rows: int) -> dict[str, int]:
-    """Payload bytes of one batch of Algorithm 1, by link; the dealer's key is not per batch.
+    """Payload bytes of one batch of Algorithm 1, by link, without its triple.
 
     Args:
         layer: the first layer.
@@ -200,14 +170,14 @@ def payload_by_link(layer: FirstLayer, rows: int) -> dict[str, int]:
     out = {}
     for holder, width in zip(layer.holders, layer.widths, strict=True):
         inputs = rows * width + width * layer.units  # lines 3 and 4
-        masked = _masked_elements(rows, layer.features, layer.units)  # line 7
+        masked = masked_elements(rows, layer.features, layer.units)  # line 7
         for other in layer.holders:
             if other != holder:
                 out[f"{holder}->{other}"] = 8 * (inputs + masked)
         out[f"{holder}->{SERVER}"] = 8 * rows * layer.units  # Algorithm 2 line 4
-    out[f"{DEALER}->{layer.holders[-1]}"] = 8 * rows * layer.units
     return out
 
 
-def _masked_elements(rows: int, features: int, units: int) -> int:
+def masked_elements(rows: int, features: int, units: int) -> int:
+    """Ring elements of the masked shares that a holder sends to each other, E and F."""
     return rows * features + features * units

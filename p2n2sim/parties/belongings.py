@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from p2n2sim.errors import FixedPointError
-from p2n2sim.messages import DEALER, Correlated, DealerKey, Floats, ShareSeed
-from p2n2sim.mpc import fixed_point, prg
+from p2n2sim.messages import DEALER, Correlated, DealerKey, Floats
+from p2n2sim.mpc import fixed_point
 from p2n2sim.mpc.prg import Purpose
 from p2n2sim.mpc.width import Ring, widen
 from p2n2sim.net.cpu import Cost
@@ -17,6 +17,7 @@ from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.parties.agreement import STAGES, Agreement, rows_mask
 from p2n2sim.parties.schedule import Stage
 from p2n2sim.parties.secret_network import Weights
+from p2n2sim.parties.seeds import Seeds
 from p2n2sim.parties.session import Arithmetic, Session
 
 
@@ -25,20 +26,22 @@ class Own:
     """What a holder brings along.
 
     Attributes:
+        name: who it is.
         X: its columns by stage, (rows, k_i) float32.
         y: the labels of the training rows, (rows,) float32, at their owner; None elsewhere.
         theta: its rows of the first layer's initial weights, (k_i, n_1) float32.
         others: initial W_2, ..., W_s, then b_1, ..., b_s without those that a server has, at the first
             holder, who draws them; nothing elsewhere.
-        seeds: for every other holder the 16 bytes that make its shares of all this.
+        seed: of the keys that make the others' shares.
         key: 16 bytes known to this holder alone, for shares that are sent.
     """
 
+    name: str
     X: Mapping[Stage, Floats]
     y: Floats | None
     theta: Floats
     others: tuple[Floats, ...]
-    seeds: Mapping[str, bytes]
+    seed: int
     key: bytes
 
 
@@ -73,11 +76,9 @@ async def share_belongings(me: Endpoint, agreement: Agreement, own: Own, session
         session: for opening the data under their masks.
     """
     key = (await me.recv(DEALER, DealerKey)).key.tobytes()
-    others = [name for name in agreement.layer.holders if name != me.name]
-    for other in others:
-        me.send(other, ShareSeed(-1, np.frombuffer(own.seeds[other], np.uint8)))
-    seeds = {other: (await me.recv(other, ShareSeed)).seed.tobytes() for other in others}
-    shares = _Shares(me.name, agreement, own, seeds)
+    seeds = Seeds(me, agreement.layer, own.seed)
+    await seeds.exchange()
+    shares = _Shares(agreement, own, seeds)
     weights = shares.weights()
     y = shares.labels() if agreement.whole else np.empty(0, np.int64)
     X, masks, opened = dict[Stage, Ring](), dict[Stage, Ring](), dict[Stage, Ring]()
@@ -114,11 +115,10 @@ async def _charged(me: Endpoint, agreement: Agreement, stage: Stage, work: Calla
 class _Shares:
     """Makes one holder's shares from the seeds."""
 
-    def __init__(self, me: str, agreement: Agreement, own: Own, seeds: Mapping[str, bytes]) -> None:
-        self._me = me
+    def __init__(self, agreement: Agreement, own: Own, seeds: Seeds) -> None:
         self._agreement = agreement
         self._own = own
-        self._seeds = seeds  # of what others own
+        self._seeds = seeds
 
     def rows(self, stage: Stage) -> Ring:
         """Of all rows of X, (rows, k)."""
@@ -156,14 +156,11 @@ class _Shares:
     def _of(
         self, owner: str, values: Floats | None, shape: tuple[int, ...], purpose: Purpose, step: int
     ) -> Ring:
-        """Of what somebody owns: a stream, or at the owner what all the streams lack of it."""
-        if owner != self._me:
-            return prg.uniform(self._seeds[owner], step, shape, purpose=purpose)
-        assert values is not None  # the owner has it
-        rest = encode(values, self._agreement.arithmetic)
-        for seed in self._own.seeds.values():
-            rest -= prg.uniform(seed, step, shape, purpose=purpose)
-        return rest
+        """Of what somebody owns; only the owner's values are looked at."""
+        encoded = None
+        if owner == self._own.name and values is not None:
+            encoded = encode(values, self._agreement.arithmetic)
+        return self._seeds.share_of(owner, encoded, shape, step, purpose)
 
 
 def encode(x: Floats, arithmetic: Arithmetic) -> Ring:

@@ -19,8 +19,8 @@ from p2n2sim.parties.schedule import Batch
 class FirstLayerHolder(Protocol):
     """A holder's side of a first-layer protocol: all of them give the server the same h1."""
 
-    async def prepare(self) -> None:
-        """What has to be agreed before the first batch."""
+    async def prepare(self, X_train: Floats, X_test: Floats) -> None:
+        """What has to be agreed before the first batch; all rows of X_i, for who shares them once."""
 
     async def forward(self, X: Floats, theta: Floats, step: int) -> None:
         """One batch: X_i (m, k_i) and theta_i (k_i, n), both float32."""
@@ -49,7 +49,7 @@ async def data_holder(
         optimiser: over theta alone.
         on_batch: told of every batch as it begins.
     """
-    await first_layer.prepare()
+    await first_layer.prepare(X_train, X_test)
     for batch in batches:
         on_batch(batch)
         training = batch.stage == "train"

@@ -7,52 +7,62 @@ from functools import partial
 
 import numpy as np
 
-from p2n2sim.messages import DealerKey, TripleCorrection, TripleRequest
+from p2n2sim.messages import DealerKey, RowMaskShare, TripleCorrection, TripleRequest, TripleShare
 from p2n2sim.mpc import beaver
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
+from p2n2sim.parties.deals import Deal
 
 
-async def dealer(
-    me: Endpoint,
-    holders: Sequence[str],
-    keys: Sequence[bytes],
-    rows: Iterable[int],
-    features: int,
-    units: int,
-    *,
-    threads: int = 1,
-) -> None:
+async def dealer(me: Endpoint, holders: Sequence[str], keys: Sequence[bytes], deals: Iterable[Deal]) -> None:
     """Gives every holder its key, then answers every request with the correction of Z = U V.
 
     Args:
         me: the dealer's plug.
         holders: their names; the last one asks and receives the corrections.
         keys: for every holder, the 16 bytes that make its streams of U, V and Z.
-        rows: m of every batch in the order of the steps.
-        features: k, columns of all holders together.
-        units: n, width of the first layer.
-        threads: over how many threads a product may be split; changes no bit.
+        deals: the triples in the order of the steps.
     """
     for holder, key in zip(holders, keys, strict=True):
         me.send(holder, DealerKey(-1, np.frombuffer(key, np.uint8)))
     last = holders[-1]
-    for step, m in enumerate(rows):
+    for deal in deals:
         await me.recv(last, TripleRequest)
-        Z = await me.compute(
-            partial(beaver.correction, keys, step, m, features, units, threads=threads),
-            _cost(len(holders), m, features, units),
-            label="make triple",
+        Z = await me.compute(deal.correction, deal.cost, label="make triple")
+        me.send(last, TripleCorrection(deal.step, Z))
+
+
+async def full_dealer(
+    me: Endpoint,
+    holders: Sequence[str],
+    keys: Sequence[bytes],
+    deals: Iterable[Deal],
+    *,
+    row_masks: tuple[int, int, int] | None = None,
+) -> None:
+    """Answers every request with all holders' whole shares: nothing is compressed.
+
+    Args:
+        me: the dealer's plug.
+        holders: their names; the last one asks, all of them receive.
+        keys: for every holder, the 16 bytes that make its streams; they stay here.
+        deals: the triples in the order of the steps.
+        row_masks: training rows, test rows and columns of the shares of U that are sent at the start; nothing
+            where U is new in every batch.
+    """
+    if row_masks is not None:
+        train, test, k = row_masks
+        for holder, key in zip(holders, keys, strict=True):
+            masks = await me.compute(
+                partial(beaver.row_masks, key, *row_masks),
+                Cost(random_bytes=8 * (train + test) * k, messages=1),
+                label="make triple",
+            )
+            me.send(holder, RowMaskShare(-1, *masks))
+    for deal in deals:
+        await me.recv(holders[-1], TripleRequest)
+        shares = await me.compute(
+            deal.shares, deal.cost + Cost(messages=len(holders) - 1), label="make triple"
         )
-        me.send(last, TripleCorrection(step, Z))
-
-
-def _cost(holders: int, m: int, k: int, n: int) -> Cost:
-    """Operations as Algorithm 1 is printed: for every holder one product of its U_j and the others' V."""
-    elements = m * k + k * n
-    return Cost(
-        ring_madds=holders * m * k * n,
-        random_bytes=8 * (holders * elements + (holders - 1) * m * n),
-        moved_bytes=24 * holders * elements,
-        messages=2,
-    )
+        for holder, share in zip(holders, shares, strict=True):
+            me.send(holder, TripleShare(deal.step, share.U, share.V, share.Z))

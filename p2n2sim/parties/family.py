@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from p2n2sim.mpc.prg import derive_key
 from p2n2sim.net.endpoint import Endpoint
-from p2n2sim.parties import algorithm1, plaintext
+from p2n2sim.parties import algorithm1, algorithm1_prg, masked_once, masked_sum, plaintext
 from p2n2sim.parties.data_holder import FirstLayerHolder
 from p2n2sim.parties.layer import FirstLayer, Setting
 from p2n2sim.parties.server import FirstLayerServer
@@ -22,9 +22,12 @@ class Member:
         title: what people call the whole system with this first layer.
         holder: makes a holder's side.
         server: makes the server's side.
-        payload: closed form of the payload bytes of one batch by link, the offline phase included.
+        payload: closed form of the payload bytes of one batch by link, without its triple.
         rounds: of a training batch, with the three of the hidden layers and the head.
-        dealt: whether it uses a dealer's triples.
+        dealt: whether it uses triples.
+        rows_masked_once: whether a triple's left masks are made for all rows at the start.
+        setup: closed form of the payload bytes before the first batch by link, from the numbers of
+            training and test rows, without what the triples need.
     """
 
     title: str
@@ -33,17 +36,39 @@ class Member:
     payload: Callable[[FirstLayer, int], dict[str, int]]
     rounds: int
     dealt: bool
+    rows_masked_once: bool = False
+    setup: Callable[[FirstLayer, int, int], dict[str, int]] = lambda layer, train, test: {}
 
 
 def _algorithm1(me: Endpoint, setting: Setting) -> FirstLayerHolder:
     return algorithm1.Algorithm1Holder(
         me,
         setting.layer,
+        setting.sources[me.name],
         key=derive_key(setting.seed, "inputs", me.name),
-        steps=len(setting.schedule),
-        ahead=setting.triples_ahead,
         threads=setting.threads,
     )
+
+
+def _algorithm1_prg(me: Endpoint, setting: Setting) -> FirstLayerHolder:
+    return algorithm1_prg.Algorithm1PrgHolder(
+        me, setting.layer, setting.sources[me.name], seed=setting.seed, threads=setting.threads
+    )
+
+
+def _masked_once(me: Endpoint, setting: Setting) -> FirstLayerHolder:
+    return masked_once.MaskedOnceHolder(
+        me,
+        setting.layer,
+        setting.sources[me.name],
+        setting.schedule,
+        seed=setting.seed,
+        threads=setting.threads,
+    )
+
+
+def _add_shares(me: Endpoint, setting: Setting) -> FirstLayerServer:
+    return algorithm1.Algorithm1Server(me, setting.layer)
 
 
 MEMBERS: Mapping[str, Member] = MappingProxyType(
@@ -51,10 +76,38 @@ MEMBERS: Mapping[str, Member] = MappingProxyType(
         "algorithm1": Member(
             title="P2N2",
             holder=_algorithm1,
-            server=lambda me, setting: algorithm1.Algorithm1Server(me, setting.layer),
+            server=_add_shares,
             payload=algorithm1.payload_by_link,
             rounds=algorithm1.ROUNDS + 3,
             dealt=True,
+        ),
+        "algorithm1-prg": Member(
+            title="P2N2, shares from seeds",
+            holder=_algorithm1_prg,
+            server=_add_shares,
+            payload=algorithm1_prg.payload_by_link,
+            rounds=algorithm1_prg.ROUNDS + 3,
+            dealt=True,
+            setup=algorithm1_prg.setup_by_link,
+        ),
+        "algorithm1-masked-once": Member(
+            title="P2N2, X masked once",
+            holder=_masked_once,
+            server=_add_shares,
+            payload=masked_once.payload_by_link,
+            rounds=masked_once.ROUNDS + 3,
+            dealt=True,
+            rows_masked_once=True,
+            setup=masked_once.setup_by_link,
+        ),
+        "masked-sum": Member(
+            title="masked sum",
+            holder=lambda me, setting: masked_sum.MaskedSumHolder(me, setting.layer, seed=setting.seed),
+            server=_add_shares,
+            payload=masked_sum.payload_by_link,
+            rounds=masked_sum.ROUNDS + 3,
+            dealt=False,
+            setup=masked_sum.setup_by_link,
         ),
         "plaintext": Member(
             title="split learning",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
+from p2n2sim.messages import Ring
+from p2n2sim.mpc.beaver import Masks
 from p2n2sim.parties.schedule import Schedule
 
 
@@ -36,6 +39,25 @@ class FirstLayer:
         return slice(start, start + self.widths[i])
 
 
+class TripleSource(Protocol):
+    """Where one holder's shares of the triples come from: one triple a batch, asked for in this order."""
+
+    async def prepare(self) -> None:
+        """Before the first batch."""
+
+    async def row_masks(self, train: int, test: int) -> tuple[Ring, Ring]:
+        """Shares of U for all rows, (train, k) and (test, k): for who masks them once."""
+
+    def begin(self, step: int) -> None:
+        """A batch begins, so the offline phase may go on by one batch; waits for nothing."""
+
+    async def masks(self, step: int, rows: int) -> Masks:
+        """The batch's U_j (rows, k) and V_j (k, n); no rows where U was made for all rows at the start."""
+
+    async def product(self, step: int, rows: int) -> Ring:
+        """The batch's Z_j (rows, n), after its masks."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """What a first-layer protocol is told.
@@ -44,8 +66,7 @@ class Setting:
         layer: the first layer.
         schedule: the agreed batches.
         seed: of all keys; a party derives its own from it, as it would draw them.
-        triples: where correlated randomness comes from.
-        triples_ahead: by how many batches the offline phase runs ahead.
+        sources: where each holder's triples come from; none unless the protocol uses them.
         crypto: ``real`` ciphertexts, or ``modelled`` ones.
         paillier_bits: of the Paillier modulus.
         threads: over how many threads a product may be split; changes no bit.
@@ -54,8 +75,7 @@ class Setting:
     layer: FirstLayer
     schedule: Schedule
     seed: int
-    triples: Literal["dealer", "dealer-full", "ot", "he"] = "dealer"
-    triples_ahead: int = 1
+    sources: Mapping[str, TripleSource] = field(default_factory=dict)
     crypto: Literal["real", "modelled"] = "real"
     paillier_bits: int = 2048
     threads: int = 1

@@ -30,7 +30,7 @@ class PlaintextHolder:
     def __init__(self, me: Endpoint) -> None:
         self._me = me
 
-    async def prepare(self) -> None:
+    async def prepare(self, X_train: Floats, X_test: Floats) -> None:
         """Nothing has to be agreed."""
 
     async def forward(self, X: Floats, theta: Floats, step: int) -> None:

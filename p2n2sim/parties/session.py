@@ -23,6 +23,8 @@ from p2n2sim.mpc.correlated import MaskOf, Shape, Source, Tally
 from p2n2sim.mpc.width import Ring, Width, narrow, signed, widen
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
+from p2n2sim.parties import price
+from p2n2sim.parties.price import Price
 from p2n2sim.parties.shadow import Exact, Shadow
 
 T = TypeVar("T")
@@ -78,6 +80,10 @@ class Arithmetic:
     fractional_bits: int
     width: Width
     local_truncation: bool
+
+    def truncation_price(self, count: int) -> Price:
+        """What truncating so many numbers costs."""
+        return price.truncation(count, local=self.local_truncation)
 
 
 class Session:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from p2n2sim.messages import SERVER
 from p2n2sim.parties.family import MEMBERS
 from p2n2sim.parties.layer import FirstLayer
+from p2n2sim.parties.supply import payload_by_link as triple_payload
+from p2n2sim.parties.supply import setup_by_link as triple_setup
+from p2n2sim.parties.triples import Triples
 
 
 def payload_by_link(
-    layer: FirstLayer, label_owner: str, rows: int, last_units: int, *, first_layer: str = "algorithm1"
+    layer: FirstLayer,
+    label_owner: str,
+    rows: int,
+    last_units: int,
+    *,
+    first_layer: str = "algorithm1",
+    triples: Triples = "dealer",
+    paillier_bits: int = 2048,
 ) -> dict[str, int]:
     """Payload bytes of one training batch, by link; ring elements take 8 bytes, floats 4.
 
@@ -18,12 +30,51 @@ def payload_by_link(
         rows: m, rows of the batch.
         last_units: q, width of the last hidden layer.
         first_layer: by which protocol the first layer is computed, a name of `MEMBERS`.
+        triples: where its triples come from, if it uses any.
+        paillier_bits: of the modulus where the triples come from homomorphic encryption.
     """
-    out = dict(MEMBERS[first_layer].payload(layer, rows))
+    member = MEMBERS[first_layer]
+    out = Counter(member.payload(layer, rows))
+    if member.dealt:
+        out.update(
+            triple_payload(
+                layer,
+                rows,
+                triples,
+                rows_masked_once=member.rows_masked_once,
+                paillier_bits=paillier_bits,
+            )
+        )
     for link, payload in (
         (f"{SERVER}->{label_owner}", 4 * rows * last_units),  # line 8: h_L
         (f"{label_owner}->{SERVER}", 4 * rows * last_units),  # line 11: dL/dh_L
         *((f"{SERVER}->{holder}", 4 * rows * layer.units) for holder in layer.holders),  # line 11: dL/dh1
     ):
-        out[link] = out.get(link, 0) + payload
-    return out
+        out[link] += payload
+    return dict(out)
+
+
+def setup_by_link(
+    layer: FirstLayer,
+    rows_train: int,
+    rows_test: int,
+    *,
+    first_layer: str = "algorithm1",
+    triples: Triples = "dealer",
+    paillier_bits: int = 2048,
+) -> dict[str, int]:
+    """Payload bytes before the first batch, by link; arguments as for `payload_by_link`."""
+    member = MEMBERS[first_layer]
+    out = Counter(member.setup(layer, rows_train, rows_test))
+    if member.dealt:
+        out.update(
+            triple_setup(
+                layer,
+                rows_train,
+                rows_test,
+                triples,
+                rows_masked_once=member.rows_masked_once,
+                paillier_bits=paillier_bits,
+            )
+        )
+    return dict(out)

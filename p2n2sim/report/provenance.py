@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
+from p2n2sim.parties.family import MEMBERS
 from p2n2sim.report.text import rate, span, without_folders
 from p2n2sim.scenario.sections import Compute, Scenario
 from p2n2sim.scenario.topology import topology
 
-# What people call a first-layer protocol's whole; others go by the name in the scenario.
-_CALLED = {"algorithm1": "P2N2", "plaintext": "split learning"}
+_MODELLED = {"ot": "oblivious transfer", "he": "homomorphic encryption"}
 
 VIRTUAL = "Times are virtual time of the simulated protocol, not measured"
 
@@ -23,14 +23,21 @@ def origin(scenario: Scenario, summary: Mapping[str, Any]) -> str:
     return (
         f"Scenario {summary['scenario']}, seed {summary['seed']}. {data_line(data)} "
         f"{data['holders']} holders, protocol {summary['protocol']}. "
-        f"{VIRTUAL}: {network_line(scenario)}; {machine_line(scenario.compute)}."
+        f"{VIRTUAL}: {network_line(scenario)}; {machine_line(scenario.compute)}.{offline_line(scenario)}"
     )
+
+
+def offline_line(scenario: Scenario) -> str:
+    """That the making of triples is modelled, where it is."""
+    if (by := _MODELLED.get(scenario.protocol.triples)) is None:
+        return ""
+    return f" MODELLED: triples by {by}, of which only bytes, rounds and operation counts are real."
 
 
 def called(summary: Mapping[str, Any]) -> str:
     """The name of a run's protocol for headings and legends."""
     protocol = str(summary["protocol"])
-    return _CALLED.get(protocol, protocol)
+    return MEMBERS[protocol].title if protocol in MEMBERS else protocol
 
 
 def data_line(data: Mapping[str, Any]) -> str:

@@ -15,10 +15,11 @@ from p2n2sim.report.batch_view import BatchView, Lane
 from p2n2sim.report.text import listed, size, span
 
 # Kinds of work by the labels that the parties give them; a label that stands nowhere is "other work".
-_KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("make and expand triples", style.ORANGE, ("make triple", "expand triple")),
-    ("share, mask, open", style.BLUE, ("share", "mask", "open")),
-    ("multiply", style.VERMILLION, ("multiply",)),
+    ("make triples (modelled)", style.INK, ("generate triple (modelled)",)),
+    ("share, mask, open", style.BLUE, ("share", "mask", "open", "agree on keys")),
+    ("multiply", style.VERMILLION, ("multiply", "multiply and mask")),
     (
         "hidden layers",
         style.GREEN,
@@ -26,7 +27,7 @@ _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     ("head, loss, update", style.PURPLE, ("predict", "predict, loss, gradient", "update theta")),
 )
-_COLOUR = {label: colour for _, colour, labels in _KINDS for label in labels}
+_COLOUR = {label: colour for _, colour, labels in KINDS for label in labels}
 _PHASES = {"online": style.SKY, "offline": style.YELLOW}
 _WORK_HEIGHT, _MESSAGE_HEIGHT = 0.6, 0.56
 _CHARACTER_INCHES = 0.064  # of the writing on the bars
@@ -158,7 +159,7 @@ def _legend(axes: Axes, view: BatchView) -> None:
     labels = list(shown.loc[shown["kind"] == "work", "what"].unique())
     handles: list[Any] = [
         Patch(color=colour, label=name)
-        for name, colour, known in _KINDS
+        for name, colour, known in KINDS
         if any(label in known for label in labels)
     ]
     if unknown := [label for label in labels if label not in _COLOUR]:

@@ -11,9 +11,6 @@ SHARED = ("algorithm1", "algorithm1-prg", "algorithm1-masked-once")
 WHOLE = "secureml"
 """The name of a protocol that has all layers under secret sharing, and no server."""
 
-_POLYNOMIAL = ("sigmoid", "tanh", "relu")
-_UNDER_SHARING = (*_POLYNOMIAL, "square", "identity")
-
 
 def all_layers(scenario: Scenario) -> int:
     """L, the number of layers: the hidden ones and the label's head."""
@@ -60,15 +57,34 @@ def check_protocol(scenario: Scenario) -> None:
             f"'plaintext' shares nothing, but {secret} layers are to be under secret sharing",
             "another first layer would do, or secret_layers = 0",
         )
+    if protocol.opened == "activation" and not secret:
+        raise ScenarioError(
+            "protocol.opened",
+            "nothing is under secret sharing, so there is no activation to open",
+            "secret_layers of 1 or more would do",
+        )
     if under_engine(scenario):
         _check_engine(scenario)
-    elif protocol.ring_bits != 64:
-        raise ScenarioError(
-            "protocol.ring_bits",
-            f"{protocol.ring_bits} bits are for several layers under secret sharing",
-            "64 would do, or secret_layers above 1",
-        )
-    elif protocol.shadow:
+    elif protocol.secret_layers is None:  # a sweep of that key may set the others for all its points
+        _check_unused(scenario)
+
+
+def _check_unused(scenario: Scenario) -> None:
+    """Keys that change nothing unless several layers are under secret sharing."""
+    protocol = scenario.protocol
+    for key, found, default in (
+        ("ring_bits", protocol.ring_bits, 64),
+        ("truncation", protocol.truncation, "dealer"),
+        ("activation", protocol.activation, "piecewise"),
+    ):
+        if found != default:
+            raise ScenarioError(
+                f"protocol.{key}",
+                f"{f'{found} bits are' if key == 'ring_bits' else f'{found!r} is'} for several layers under "
+                f"secret sharing",
+                f"{default!r} would do, or secret_layers above 1",
+            )
+    if protocol.shadow:
         raise ScenarioError(
             "protocol.shadow",
             "it watches several layers under secret sharing",
@@ -110,7 +126,23 @@ def _check_engine(scenario: Scenario) -> None:
             f"an own module cannot be put under secret sharing, and {secret} layers are",
             "hidden and activations would do",
         )
-    if secret == all_layers(scenario) and protocol.opened == "activation":
+    if protocol.opened == "activation":
+        _check_activation_opened(secret, all_layers(scenario))
+    taylor = protocol.activation == "polynomial" and protocol.polynomial.method == "taylor"
+    if taylor and "relu" in model.activation_list[:secret]:
         raise ScenarioError(
-            "protocol.opened", "with all layers under secret sharing there is no server", "'product' would do"
+            "protocol.polynomial.method",
+            "the ReLU has no Taylor series at 0",
+            "'least-squares' or 'chebyshev' would do",
         )
+
+
+def _check_activation_opened(secret: int, layers: int) -> None:
+    """The server must have something to do."""
+    if secret == layers:
+        found = "with all layers under secret sharing there is no server"
+    elif secret == layers - 1:
+        found = "with the last hidden activation opened the server has nothing left to compute"
+    else:
+        return
+    raise ScenarioError("protocol.opened", found, "'product' would do, or fewer secret_layers")

@@ -147,3 +147,47 @@ def test_misfits_are_refused():
     t = beaver.expand(keys[0], 0, 3, 2, 4)
     with pytest.raises(ValueError, match="can not mask"):
         beaver.mask(np.zeros((1, 2), dtype=np.int64), t.V, t)
+
+
+@pytest.mark.parametrize("parties", [2, 3])
+def test_one_mask_for_all_rows(parties: int) -> None:
+    """With X masked once, shares of any rows times any theta add up to the product, to the bit."""
+    train, test, k, n = 9, 4, 3, 2
+    keys = [prg.derive_key(5, "triples", party) for party in range(parties)]
+    masks = [beaver.row_masks(key, train, test, k) for key in keys]
+    for which, count in ((0, train), (1, test)):
+        X = [prg.uniform(prg.derive_key(6, "X", j), which, (count, k)) for j in range(parties)]
+        U = np.add.reduce([mask[which] for mask in masks])
+        E = np.add.reduce(X) - U
+        for step, rows in enumerate(([0, 2, 3], [3, 1], list(range(count)))):
+            theta = [prg.uniform(prg.derive_key(7, "theta", j), step, (k, n)) for j in range(parties)]
+            V = [beaver.expand_masks(key, step, 0, k, n).V for key in keys]
+            F = np.add.reduce(theta) - np.add.reduce(V)
+            Z = [beaver.product_stream(key, step, len(rows), n) for key in keys[:-1]]
+            Z.append(beaver.correction_of_rows(keys, step, U[rows], n))
+            shares = [
+                beaver.product_share_of_rows(np.concatenate((X[j], E), axis=1)[rows], F, V[j], Z[j])
+                for j in range(parties)
+            ]
+            same = [
+                beaver.product_share(X[j][rows], E[rows], F, beaver.Triple(U[rows], V[j], Z[j]))
+                for j in range(parties)
+            ]
+            assert np.array_equal(shares, same)
+            expected = np.add.reduce(X)[rows].astype(object) @ np.add.reduce(theta).astype(object)
+            assert ((np.add.reduce(shares).astype(object) - expected) % 2**64 == 0).all()
+
+
+def test_masks_of_training_and_test_rows_are_different_streams() -> None:
+    """The rows' masks of one key share no element between training, test and a batch's fresh masks."""
+    key = prg.derive_key(5, "triples", 0)
+    train, test = beaver.row_masks(key, 50, 50, 3)
+    fresh = beaver.expand_masks(key, 0, 50, 3, 2)
+    elements = np.concatenate([m.ravel() for m in (train, test, fresh.U, fresh.V)])
+    assert len(np.unique(elements)) == elements.size
+
+
+def test_correction_of_rows_needs_two_parties() -> None:
+    """One party alone has nothing to share."""
+    with pytest.raises(ValueError, match="at least 2 parties, not 1"):
+        beaver.correction_of_rows([bytes(16)], 0, np.zeros((2, 2), np.int64), 1)

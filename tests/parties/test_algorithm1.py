@@ -3,146 +3,62 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from p2n2sim.assemble import Setup
-from p2n2sim.baselines.plain import train_plain
-from p2n2sim.errors import DeadlockError, FixedPointError
-from p2n2sim.messages import DEALER, SERVER, VOCABULARY, HiddenShare, InputShare, MaskedShare
+from p2n2sim.errors import FixedPointError
+from p2n2sim.messages import DEALER, SERVER, InputShare, MaskedShare
 from p2n2sim.mpc import fixed_point
-from p2n2sim.net import simloop
-from p2n2sim.net.network import Network
-from p2n2sim.nn.network import PlainNetwork
-from p2n2sim.parties import traffic
-from p2n2sim.parties.family import MEMBERS
-from p2n2sim.parties.layer import FirstLayer
-from p2n2sim.simulate import Outcome, simulate, tasks_of
-from p2n2sim.wire import Message, decode, encode, layout
+from p2n2sim.wire import layout
+from tests.laws import (
+    LAST_ROUNDS,
+    batch_goes,
+    bytes_agree,
+    chi_square,
+    declared_as_it_is,
+    listen,
+    opened_is_the_ring_product,
+    plain_after,
+    same_when_encoded,
+    sized,
+    waits_when_silent,
+)
 from tests.small import small_setup
-
-Spoken = list[tuple[str, str, Message]]
-
-
-def listen(setup: Setup, **options: Any) -> tuple[Outcome, Spoken]:
-    """Runs a set-up and keeps every message."""
-    outcome = Outcome()
-    spoken: Spoken = []
-    simulate(setup, outcome, tap=lambda *what: spoken.append(what), **options)
-    return outcome, spoken
-
-
-def plain_after(setup: Setup) -> PlainNetwork:
-    """The plain network after the same schedule from the same initial weights."""
-    train, data = setup.scenario.train, setup.dataset
-    network = PlainNetwork(setup.parts)
-    arguments = setup.schedule, data.X_train, data.y_train, data.X_test, data.y_test
-    train_plain(
-        network,
-        *arguments,
-        learning_rate=train.learning_rate,
-        momentum=train.momentum,
-        reduction=train.loss_reduction,
-    )
-    return network
 
 
 @pytest.mark.parametrize("holders", [2, 3, 5])
 def test_server_reconstructs_h1_to_the_bit(holders: int) -> None:
     """The shares that reach the server add up to the ring product of the encoded inputs, exactly."""
-    setup = small_setup(holders=holders, overrides={"protocol.fractional_bits": 16})
-    theta = setup.parts.theta.numpy().copy()
-    _, spoken = listen(setup)
-    shares = [m.h1 for _, _, m in spoken if isinstance(m, HiddenShare) and m.step == 0]
-    assert len(shares) == holders
-    X = setup.dataset.X_train[next(iter(setup.schedule)).rows]
-    product = fixed_point.encode(X, 16).astype(object) @ fixed_point.encode(theta, 16).astype(object)
-    assert (np.add.reduce(shares).astype(object) - product == 0).all()
+    opened_is_the_ring_product(small_setup(holders=holders, overrides={"protocol.fractional_bits": 16}))
 
 
 @pytest.mark.parametrize("holders", [2, 3])
 def test_rounds_order_and_bytes_of_a_training_batch(holders: int) -> None:
     """A batch takes six rounds, which the clock counts, in the order of the algorithm."""
-    setup = small_setup(holders=holders)
-    outcome, _ = listen(setup)
-    first, second = outcome.began[:2]
-    assert second[1] - first[1] == MEMBERS["algorithm1"].rounds == 6
-    ledger = outcome.ledger.frame().query("step == 1 and phase == 'online'")
-    order = [
-        "InputShare",
-        "MaskedShare",
-        "HiddenShare",
-        "LastHidden",
-        "LastHiddenGradient",
-        "FirstHiddenGradient",
-    ]
-    begins = outcome.began[1][1]
-    assert [(kind, begins + i) for i, kind in enumerate(order)] == list(
-        ledger.groupby("kind", sort=False)["sent_s"].first().items()
-    )
-    assert (ledger.groupby("kind")["sent_s"].nunique() == 1).all()
     pairs = holders * (holders - 1)
-    assert Counter(ledger["kind"]) == {
-        "InputShare": pairs,
-        "MaskedShare": pairs,
-        "HiddenShare": holders,
-        "LastHidden": 1,
-        "LastHiddenGradient": 1,
-        "FirstHiddenGradient": holders,
-    }
+    batch_goes(
+        small_setup(holders=holders, rows=18),
+        ["InputShare", "MaskedShare", "HiddenShare", *LAST_ROUNDS],
+        {
+            "InputShare": pairs,
+            "MaskedShare": pairs,
+            "HiddenShare": holders,
+            "LastHidden": 1,
+            "LastHiddenGradient": 1,
+            "FirstHiddenGradient": holders,
+        },
+    )
 
 
 @pytest.mark.parametrize(
-    ("rows", "widths", "units", "last", "total"),
-    [(5000, (14, 14), 8, 8, 4_965_376), (2570, (278, 278), 400, 8, 72_692_160)],
+    ("rows", "features", "hidden", "total"),
+    [(5000, 28, [8, 8], 4_965_376), (2570, 556, [400, 8], 72_692_160)],
     ids=["fraud", "distress"],
 )
-def test_bytes_three_ways(rows: int, widths: tuple[int, int], units: int, last: int, total: int) -> None:
+def test_bytes_three_ways(rows: int, features: int, hidden: list[int], total: int) -> None:
     """Formula, ledger and encoded messages agree to the byte with 4.965 MB and 72.69 MB."""
-    hidden = [units, last]
-    setup = small_setup(
-        rows=2 * rows, features=sum(widths), overrides={"model.hidden": hidden, "train.batch_size": rows}
-    )
-    outcome, spoken = listen(setup)
-    layer = FirstLayer(holders=("A", "B"), widths=widths, units=units, fractional_bits=20)
-    formula = traffic.payload_by_link(layer, "A", rows, last)
-    ledger = outcome.ledger.frame().query("step == 1")
-    by_link = ledger.assign(link=ledger.sender + "->" + ledger.receiver).groupby("link").payload_bytes.sum()
-    encoded = Counter[str]()
-    for sender, receiver, message in spoken:
-        if message.step == 1:
-            again = decode(encode(message), VOCABULARY)
-            arrays = [getattr(again, name) for name, _ in layout(type(again)).arrays]
-            encoded[f"{sender}->{receiver}"] += len(b"".join(array.tobytes() for array in arrays))
-    assert formula == {link: n for link, n in by_link.items() if n} == {k: n for k, n in encoded.items() if n}
-    assert sum(formula.values()) == total
-    assert ledger.wire_bytes.sum() == sum(len(encode(m)) for _, _, m in spoken if m.step == 1)
-
-
-@pytest.mark.parametrize("holders", [2, 3, 5])
-@pytest.mark.parametrize("first_layer", ["algorithm1", "plaintext"])
-@pytest.mark.parametrize(
-    "train",
-    [{}, {"train.momentum": 0.9, "train.loss_reduction": "mean", "train.epochs": 4}],
-    ids=["sum", "mean"],
-)
-def test_weights_follow_plain_training(holders: int, first_layer: str, train: dict[str, Any]) -> None:
-    """After the same steps from the same weights, all weights equal the plain network's up to rounding."""
-    setup = small_setup(rows=60, holders=holders, overrides={"protocol.first_layer": first_layer, **train})
-    before = setup.parts.theta.clone()
-    plain = plain_after(setup)
-    listen(setup)
-    parts = setup.parts
-    own = [parts.theta, *parts.server.parameters(), *parts.head.parameters()]
-    for mine, theirs in zip(
-        own, [plain.theta, *plain.server.parameters(), *plain.head.parameters()], strict=True
-    ):
-        torch.testing.assert_close(mine, theirs.detach(), atol=2e-5, rtol=0, check_stride=False)
-    assert (before - parts.theta).abs().max() > 1e-2  # it has learnt something to compare
+    assert bytes_agree(sized(rows, features, hidden)) == total
 
 
 def test_fixed_point_error_shrinks_with_the_bits() -> None:
@@ -193,48 +109,15 @@ def test_one_party_stays_silent(silent: str) -> None:
         DEALER: ("A", DEALER, "DealerKey"),
     }[silent]
 
-    async def main() -> None:
-        loop = simloop.asyncio.get_running_loop()
-        network = Network(loop)  # type: ignore[arg-type]
-        tasks = tasks_of(setup, network)
-        tasks.pop(silent).close()
-        await network.run(tasks)
-
-    with pytest.raises(DeadlockError) as caught:
-        simloop.run(main())
-    assert expected in [(w.party, w.sender, w.kind) for w in caught.value.waits]
-    assert silent in {wait.sender for wait in caught.value.waits}
-
-
-def chi_square(data: bytes) -> float:
-    """Pearson's statistic of the bytes against the uniform distribution, in standard deviations."""
-    counts = np.bincount(np.frombuffer(data, np.uint8), minlength=256)
-    expected = len(data) / 256
-    return float(((counts - expected) ** 2 / expected).sum() - 255) / (2 * 255) ** 0.5
+    waits = waits_when_silent(setup, silent)
+    assert expected in [(wait.party, wait.sender, wait.kind) for wait in waits]
 
 
 def test_what_is_declared_uniform_is_uniform() -> None:
     """What is declared uniform or a share passes a chi-square test of its bytes; what is clear does not."""
     setup = small_setup(rows=4000, features=20, overrides={"train.batch_size": 500})
-    _, spoken = listen(setup)
-    seen: dict[tuple[str, str, str], list[bytes]] = {}
-    for sender, receiver, message in spoken:
-        for name, _ in layout(type(message)).arrays:
-            field = f"{type(message).__name__}.{name}"
-            seen.setdefault((sender, receiver, field), []).append(getattr(message, name).tobytes())
-    how = {
-        f"{k.__name__}.{n}": r.how
-        for k in VOCABULARY
-        for (n, _), r in zip(layout(k).arrays, layout(k).reveals, strict=True)
-    }
-    tested = 0
-    for (_, _, field), chunks in seen.items():
-        data = b"".join(chunks)
-        if len(data) >= 256 * 20:
-            deviation = abs(chi_square(data))
-            assert deviation < 6 if how[field] in ("uniform", "opens") else deviation > 100, field
-            tested += 1
-    assert tested >= 10
+    tested = declared_as_it_is(setup)
+    assert {"InputShare.X", "MaskedShare.E", "HiddenShare.h1", "TripleCorrection.Z"} <= tested
 
 
 def test_a_planted_leak_is_not_uniform() -> None:
@@ -258,12 +141,7 @@ def test_masks_are_fresh_in_every_batch() -> None:
 
 def test_encoding_every_message_changes_nothing() -> None:
     """With every message encoded and decoded on its way, ledger and weights are the same to the bit."""
-    results = []
-    for encode_all in (False, True):
-        setup = small_setup(rows=30)
-        outcome, _ = listen(setup, encode_all=encode_all)
-        results.append((outcome.ledger.sha256(), setup.parts.theta.numpy().tobytes()))
-    assert results[0] == results[1]
+    same_when_encoded()
 
 
 def test_a_feature_too_large_for_the_ring() -> None:

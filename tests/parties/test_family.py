@@ -1,0 +1,44 @@
+"""All exact members of the family: the same training, the same result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from p2n2sim.parties.label_owner import Pass
+from p2n2sim.summary import auc
+from tests.laws import follows_plain_training, listen
+from tests.small import small_setup
+
+EXACT = ["algorithm1", "algorithm1-prg", "algorithm1-masked-once", "masked-sum", "plaintext"]
+
+
+@pytest.mark.parametrize("holders", [2, 3, 5])
+@pytest.mark.parametrize("first_layer", EXACT)
+@pytest.mark.parametrize(
+    "train",
+    [{}, {"train.momentum": 0.9, "train.loss_reduction": "mean", "train.epochs": 4}],
+    ids=["sum", "mean"],
+)
+def test_weights_follow_plain_training(holders: int, first_layer: str, train: dict[str, Any]) -> None:
+    """After the same steps from the same weights, all weights equal the plain network's up to rounding."""
+    follows_plain_training(
+        small_setup(rows=60, holders=holders, overrides={"protocol.first_layer": first_layer, **train})
+    )
+
+
+def test_same_seed_same_auc() -> None:
+    """With one seed, every member ends with the same AUC to 1e-3 and with logits that agree."""
+    aucs, logits = [], []
+    for first_layer in EXACT:
+        overrides = {"protocol.first_layer": first_layer, "train.epochs": 5, "train.batch_size": 20}
+        setup = small_setup(rows=300, overrides=overrides)
+        outcome, _ = listen(setup)
+        last: Pass = outcome.passes[-1]
+        assert last.stage == "predict"
+        aucs.append(auc(setup.dataset.y_test, last.logits))
+        logits.append(last.logits)
+    assert max(aucs) - min(aucs) < 1e-3
+    assert aucs[0] > 0.8  # it has learnt something
+    assert max(abs(other - logits[0]).max() for other in logits) < 1e-3
