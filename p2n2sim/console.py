@@ -115,6 +115,7 @@ def comparison_tables(
     tables: list[RenderableType] = []
     for title, heads, rows in parts:
         table = _table(title, *heads)
+        table.columns[0].no_wrap = True  # what a row is about is never folded; words of the others are
         for row in rows:
             table.add_row(*row)
         tables += [Text(""), table]

@@ -160,8 +160,8 @@ def texts(comparison: StoredComparison) -> list[list[str]]:
 def notes(comparison: StoredComparison) -> list[str]:
     """What must be known to read the table, a paragraph each."""
     return [
-        "Bytes, rounds and times are as for the figure; the whole run includes the prediction, training does "
-        "not. Processor time is that of the simulated protocol alone, all parties, arithmetic and accounts, "
+        "Bytes, rounds and times are as for the figure; the whole run includes the prediction, and what is sent "
+        "once for all batches. Processor time is that of the simulated protocol alone, all parties, arithmetic and accounts, "
         "measured where the runs were made (the lower one of both presets); in brackets its ratio to that of "
         "the plain network on the same batches. "
         "What a role sees is what it was sent in the clear, its own data aside; – where nobody has the role.",
