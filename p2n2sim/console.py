@@ -144,6 +144,7 @@ def _quality(summary: Mapping[str, Any]) -> Table:
 def _time(summary: Mapping[str, Any]) -> Table:
     time, batch = summary["time"], summary["traffic"]["one_batch"]
     table = _table("Time", "", "seconds", "rounds")
+    table.add_row("virtual: before the first batch", f"{time['setup_s']:.3f}", "")
     table.add_row("virtual: training", f"{time['train_s']:.3f}", "")
     table.add_row("virtual: prediction", f"{time['predict_s']:.3f}", "")
     table.add_row("virtual: whole run", f"{time['virtual_s']:.3f}", f"{summary['traffic']['rounds']:,}")

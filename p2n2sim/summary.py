@@ -124,10 +124,11 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
 
 
 def _stage_seconds(batches: pd.DataFrame, end: float) -> dict[str, float]:
-    """Virtual seconds of training and of prediction: from a batch's beginning to the next one's."""
+    """Virtual seconds before the first batch, and of training and prediction: from one batch to the next."""
     lengths = np.diff(batches["began_s"], append=end)
     by_stage = pd.Series(lengths).groupby(batches["stage"]).sum()
-    return {f"{stage}_s": float(by_stage.get(stage, 0.0)) for stage in ("train", "predict")}
+    setup = {"setup_s": float(batches["began_s"].iloc[0])}
+    return setup | {f"{stage}_s": float(by_stage.get(stage, 0.0)) for stage in ("train", "predict")}
 
 
 def _totals(ledger: pd.DataFrame) -> dict[str, int]:

@@ -64,7 +64,7 @@ def numbers(comparison: StoredComparison) -> pd.DataFrame:
 
     Columns: value, label (with the sign of what is modelled), protocol, modelled, auc, loss_test; the payload
     of one training batch and of the whole run by phase, rounds of the batch; virtual seconds of the batch and
-    of the whole training on each preset; processor seconds of the simulation and of the plain network (the
+    of the whole training, what comes before the first batch included, on each preset; processor seconds of the simulation and of the plain network (the
     lower ones of both presets, which do the same work) and their ratio; for each role what it learned in the
     clear, with counts.
     """
@@ -94,13 +94,18 @@ def _row(value: object, runs: Mapping[str, Told]) -> dict[str, Any]:
         "batch_rounds": batch["rounds"],
         **{f"batch_s_{name}": run.summary["traffic"]["one_batch"]["seconds"] for name, run in runs.items()},
         **{f"run_{phase}_bytes": by_phase[phase]["payload_bytes"] for phase in ("online", "offline")},
-        **{f"train_s_{name}": run.summary["time"]["train_s"] for name, run in runs.items()},
+        **{f"train_s_{name}": _training(run.summary["time"]) for name, run in runs.items()},
         **{
             f"{what}_processor_s": min(run.summary["time"][f"{what}_processor_s"] for run in runs.values())
             for what in ("simulation", "plain")
         },
         **{role.replace(" ", "_"): _counted(seen) for role, seen in learned(one).items()},
     }
+
+
+def _training(time: Mapping[str, float]) -> float:
+    """Virtual seconds from the start to the last training batch's end, without predictions between."""
+    return time["setup_s"] + time["train_s"]
 
 
 def learned(run: Told) -> dict[str, dict[str, int] | None]:
@@ -160,10 +165,11 @@ def texts(comparison: StoredComparison) -> list[list[str]]:
 def notes(comparison: StoredComparison) -> list[str]:
     """What must be known to read the table, a paragraph each."""
     return [
-        "Bytes, rounds and times are as for the figure; the whole run includes the prediction, and what is sent "
-        "once for all batches. Processor time is that of the simulated protocol alone, all parties, arithmetic and accounts, "
-        "measured where the runs were made (the lower one of both presets); in brackets its ratio to that of "
-        "the plain network on the same batches. "
+        "Bytes, rounds and times are as for the figure. Training takes from the start, with what is sent once "
+        "for all batches, to the end, without predictions; the whole run includes them. Processor time is that "
+        "of the simulated protocol alone, all parties, arithmetic and accounts, measured where the runs were "
+        "made (the lower one of both presets); in brackets its ratio to that of the plain network on the same "
+        "batches. "
         "What a role sees is what it was sent in the clear, its own data aside; – where nobody has the role.",
         *footnotes(comparison),
     ]
