@@ -17,10 +17,16 @@ from p2n2sim.data.prepare import prepare
 from p2n2sim.data.sets import Dataset
 from p2n2sim.data.split import columns, columns_by_name, holder_names
 from p2n2sim.errors import DataError, ScenarioError
+from p2n2sim.net.cpu import Cost
 from p2n2sim.nn.network import Parts, ServerFactory, build
+from p2n2sim.parties import homomorphic
 from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.parties.schedule import Schedule
-from p2n2sim.scenario.sections import Scenario
+from p2n2sim.scenario.machines import machine
+from p2n2sim.scenario.sections import Compute, Scenario
+
+MAX_REAL_CRYPTO_S = 20 * 60.0
+"""Processor time in seconds that real ciphertexts may take on the reference machine."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Setup:
             widths=tuple(block.stop - block.start for block in self.blocks),
             units=self.parts.theta.shape[1],
             fractional_bits=self.scenario.protocol.fractional_bits,
+            paillier_bits=self.scenario.protocol.paillier_bits,
         )
 
 
@@ -100,13 +107,35 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
             )
     resolved = msgspec.structs.replace(data, fingerprint=dataset.fingerprint)
     dataset, blocks = _split_columns(scenario, dataset)
-    return Setup(
+    setup = Setup(
         scenario=msgspec.structs.replace(scenario, data=resolved, sweep={}),
         dataset=dataset,
         blocks=blocks,
         parts=_build(scenario, dataset.features),
         schedule=schedule,
     )
+    _check_effort(setup)
+    return setup
+
+
+def _check_effort(setup: Setup) -> None:
+    """Refuses real ciphertexts that would take too long, by their number and the reference machine."""
+    protocol, layer = setup.scenario.protocol, setup.layer
+    scheme = homomorphic.SCHEMES.get(protocol.first_layer_in_use)
+    if scheme is None or protocol.crypto == "modelled":
+        return
+    reference = machine(Compute(), "holder", paillier_bits=layer.paillier_bits)
+    seconds = sum(
+        reference.seconds(Cost(operations=homomorphic.operations(scheme, layer, len(batch.rows))))
+        for batch in setup.schedule
+    )
+    if seconds > MAX_REAL_CRYPTO_S:
+        raise ScenarioError(
+            "protocol.crypto",
+            f"real ciphertexts would take about {seconds / 60:,.0f} minutes of processor time, "
+            f"more than {MAX_REAL_CRYPTO_S / 60:.0f}",
+            'protocol.crypto = "modelled" would do, or a smaller data.fraction',
+        )
 
 
 def _split_columns(scenario: Scenario, dataset: Dataset) -> tuple[Dataset, tuple[slice, ...]]:

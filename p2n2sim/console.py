@@ -99,6 +99,7 @@ def summary_tables(summary: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = []
     if summary["data"]["stand_in"]:
         parts.append(STAND_IN)
+    parts += [Text(f"Modelled: {sentence}.", style="bold yellow") for sentence in summary["modelled"]]
     for table in (_quality(summary), _time(summary), _traffic(summary), _views(summary)):
         parts += [Text(""), table]
     return Group(*parts)
@@ -171,12 +172,18 @@ def _sizes(row: Mapping[str, int]) -> tuple[str, str, str]:
 
 
 def _views(summary: Mapping[str, Any]) -> Table:
-    """A row for each value that a party was sent."""
-    table = _table("What each party learned", "", "in the clear", "uniformly random")
-    for party, view in summary["views"].items():
-        table.add_row(party if view["clear"] or view["uniform"] else f"{party}: nothing", style="italic")
-        for what, count in view["clear"].items():
-            table.add_row(f"  {what}", f"{count:,}", "")
-        for what, count in view["uniform"].items():
-            table.add_row(f"  {what}", "", f"{count:,}")
+    """A row for each value that a party was sent; bytes that it cannot read only where there are any."""
+    views = summary["views"]
+    columns = {"clear": "in the clear", "uniform": "uniformly random"}
+    columns |= {
+        how: title
+        for how, title in (("encrypted", "ciphertext bytes"), ("modelled", "modelled bytes"))
+        if any(view[how] for view in views.values())
+    }
+    table = _table("What each party learned", "", *columns.values())
+    for party, view in views.items():
+        table.add_row(party if any(view.values()) else f"{party}: nothing", style="italic")
+        for how in columns:
+            for what, count in view[how].items():
+                table.add_row(f"  {what}", *(f"{count:,}" if how == column else "" for column in columns))
     return table

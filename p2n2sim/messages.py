@@ -12,7 +12,18 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from p2n2sim.wire import RING, Message, Phase, clear, modelled, opens, public, uniform
+from p2n2sim.wire import (
+    RING,
+    Message,
+    Phase,
+    clear,
+    decrypted,
+    encrypted,
+    modelled,
+    opens,
+    public,
+    uniform,
+)
 
 SERVER = "server"
 DEALER = "dealer"
@@ -194,6 +205,29 @@ class HiddenPart(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class HomomorphicKey(Message):
+    """Server to every holder, once: the key under which the holders encrypt and the server decrypts."""
+
+    phase: ClassVar[Phase] = "offline"
+    key: NDArray[np.uint8] = public("public key")  # (bytes,)
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptedSum(Message):
+    """Holder i to holder i + 1: the summands of the first i holders, added under the server's key."""
+
+    total: NDArray[np.uint8] = encrypted("X_1 theta_1 + ...")  # (ciphertexts, bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptedHidden(Message):
+    """Last holder to server: the sum of all summands under the server's own key."""
+
+    numbers: int  # mn
+    h1: NDArray[np.uint8] = decrypted("h1", "numbers")  # (ciphertexts, bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class LastHidden(Message):
     """Server to label owner, Algorithm 2 line 8."""
 
@@ -237,6 +271,9 @@ VOCABULARY: tuple[type[Message], ...] = (
     LayerGradient,
     LogitShare,
     HiddenPart,
+    HomomorphicKey,
+    EncryptedSum,
+    EncryptedHidden,
     LastHidden,
     LastHiddenGradient,
     FirstHiddenGradient,

@@ -99,7 +99,7 @@ def run(
 
     Raises:
         InputError: the scenario and the data do not fit each other.
-        FixedPointError: a feature or a weight outgrew the ring.
+        FixedPointError: a feature or a weight outgrew the ring, or what is encrypted.
         DeadlockError: the protocol stood still.
     """
     if _inside_a_loop():  # in a notebook: virtual time needs a thread without a running loop
@@ -193,7 +193,7 @@ def _telling_where(outcome: Outcome) -> Iterator[None]:
     except FixedPointError as error:
         epoch = outcome.began[-1][0].epoch
         helps = "a smaller train.learning_rate, standardised features or fewer protocol.fractional_bits"
-        raise FixedPointError(f"epoch {epoch}: {error}; {helps} would do") from error
+        raise type(error)(f"epoch {epoch}: {error}; {helps} would do") from error
 
 
 def _import_what_torch_imports_late() -> None:

@@ -191,8 +191,11 @@ def tasks_of(
             on_pass=on_pass,
         )
     member = MEMBERS[scenario.protocol.first_layer_in_use]
-    join = {name: network.join(name, machine(scenario.compute, "holder")) for name in layer.holders}
-    join[SERVER] = network.join(SERVER, machine(scenario.compute, "server"))
+    compute, bits = scenario.compute, scenario.protocol.paillier_bits
+    join = {
+        name: network.join(name, machine(compute, "holder", paillier_bits=bits)) for name in layer.holders
+    }
+    join[SERVER] = network.join(SERVER, machine(compute, "server", paillier_bits=bits))
     supply = _supply(setup, network, share) if member.dealt else Supply()
     setting = _setting(setup, supply, share)
     tasks: dict[str, Coroutine[Any, Any, None]] = {}
@@ -250,11 +253,13 @@ def _supply(setup: Setup, network: Network, threads: int) -> Supply:
         triples=scenario.protocol.triples,
         rows_masked_once=MEMBERS[scenario.protocol.first_layer_in_use].rows_masked_once,
         ahead=scenario.protocol.triples_ahead,
-        paillier_bits=scenario.protocol.paillier_bits,
         threads=threads,
     )
+    compute, bits = scenario.compute, scenario.protocol.paillier_bits
     return order.supply(
-        network, holder=machine(scenario.compute, "holder"), dealer=machine(scenario.compute, "dealer")
+        network,
+        holder=machine(compute, "holder", paillier_bits=bits),
+        dealer=machine(compute, "dealer", paillier_bits=bits),
     )
 
 
@@ -267,7 +272,6 @@ def _setting(setup: Setup, supply: Supply, threads: int) -> Setting:
         seed=setup.scenario.train.seed,
         sources=supply.sources,
         crypto=protocol.crypto,
-        paillier_bits=protocol.paillier_bits,
         threads=threads,
     )
 

@@ -13,8 +13,10 @@ from sklearn.metrics import roc_auc_score
 
 from p2n2sim.assemble import Setup
 from p2n2sim.messages import Floats
+from p2n2sim.parties.homomorphic import SCHEMES
 from p2n2sim.parties.passes import Pass
-from p2n2sim.scenario.protocol import WHOLE, protocol_name
+from p2n2sim.scenario.protocol import SHARED, WHOLE, protocol_name, under_engine
+from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
 
 
@@ -83,6 +85,23 @@ def batches_frame(outcome: Outcome) -> pd.DataFrame:
     return frame
 
 
+def modelled(scenario: Scenario) -> list[str]:
+    """What was a model in a run of this scenario, a sentence each; empty when everything was real."""
+    protocol, out = scenario.protocol, []
+    if protocol.first_layer_in_use in SCHEMES and protocol.crypto == "modelled":
+        out.append(
+            f"{protocol.first_layer_in_use} ciphertexts: sizes and costs are exact, "
+            "the values travelled in the clear"
+        )
+    offline = {"ot": "oblivious transfer", "he": "homomorphic encryption"}.get(protocol.triples)
+    if offline and protocol.first_layer_in_use in SHARED and not under_engine(scenario):
+        out.append(
+            f"triples by {offline}: bytes, rounds and operation counts are exact, "
+            "the protocol itself was not run"
+        )
+    return out
+
+
 def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str, Any]:
     """What `summary.json` says, except the hashes of the weights and the wall time."""
     scenario, dataset = setup.scenario, setup.dataset
@@ -96,6 +115,7 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
         "seed": scenario.train.seed,
         "protocol": protocol_name(scenario),
         "secret_layers": scenario.protocol.layers_under_sharing,
+        "modelled": modelled(scenario),
         "data": {
             "name": dataset.name,
             "source": dataset.source,

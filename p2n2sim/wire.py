@@ -2,7 +2,7 @@
 
 A message is a frozen dataclass that derives from `Message`. Its fields are integers and numpy
 arrays; every array field says what it reveals to the receiver (`uniform`, `clear`, `opens`,
-`encrypted`, `public`, `modelled`).
+`encrypted`, `decrypted`, `public`, `modelled`).
 
 The wire form is little-endian throughout::
 
@@ -52,7 +52,7 @@ _DTYPES: dict[bytes, np.dtype[Any]] = {
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 
 
-How = Literal["uniform", "opens", "clear", "encrypted", "public", "modelled"]
+How = Literal["uniform", "opens", "clear", "encrypted", "decrypted", "public", "modelled"]
 RING = (np.int64, np.int32)
 """The dtypes of a field of ring elements, for rings of either width."""
 
@@ -65,13 +65,16 @@ class Reveal:
         how: ``uniform``: ring elements or key bytes that are uniformly random to the receiver;
             ``opens``: uniform alone, but the same field from all senders together adds up to the
             value; ``clear``: the value itself; ``encrypted``: says nothing to who lacks the private
-            key; ``public``: says nothing about anybody's data, a public key for example;
+            key; ``decrypted``: a ciphertext whose receiver has that key and so comes to see the value;
+            ``public``: says nothing about anybody's data, a public key for example;
             ``modelled``: only its size is real, it stands for what a protocol would send.
         what: the value's name in the paper's notation, for example ``dL/dh1``.
+        count: of ``decrypted``: the integer field that says how many numbers come out.
     """
 
     how: How
     what: str
+    count: str = ""
 
 
 def uniform(what: str, *dtypes: DTypeLike) -> Any:
@@ -94,6 +97,16 @@ def encrypted(what: str) -> Any:
     return _array_field("encrypted", what, (np.uint8,))
 
 
+def decrypted(what: str, count: str) -> Any:
+    """A field of ciphertext bytes under its receiver's own key.
+
+    Args:
+        what: the value's name.
+        count: the integer field of the message that says how many numbers come out.
+    """
+    return _array_field("decrypted", what, (np.uint8,), count)
+
+
 def public(what: str) -> Any:
     """A field of bytes that everybody may know, of a public key for example."""
     return _array_field("public", what, (np.uint8,))
@@ -104,8 +117,8 @@ def modelled(what: str) -> Any:
     return _array_field("modelled", what, (np.uint8,))
 
 
-def _array_field(how: How, what: str, dtypes: tuple[DTypeLike, ...]) -> Any:
-    return field(metadata={"reveal": Reveal(how, what), "dtypes": tuple(np.dtype(d) for d in dtypes)})
+def _array_field(how: How, what: str, dtypes: tuple[DTypeLike, ...], count: str = "") -> Any:
+    return field(metadata={"reveal": Reveal(how, what, count), "dtypes": tuple(np.dtype(d) for d in dtypes)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +160,8 @@ class Layout:
         names: all fields in order.
         arrays: name and allowed dtypes of the array fields.
         reveals: what each array field tells its receiver.
+        counted: for each array field, the field that tells how many numbers its receiver sees: itself,
+            or an integer.
         fixed: bytes of header and descriptors that every message of the type has.
     """
 
@@ -154,6 +169,7 @@ class Layout:
     names: tuple[str, ...]
     arrays: tuple[tuple[str, tuple[np.dtype[Any], ...]], ...]
     reveals: tuple[Reveal, ...]
+    counted: tuple[str, ...]
     fixed: int
 
 
@@ -179,7 +195,10 @@ def _work_out(kind: type[Message]) -> Layout:
                 f"{kind.__name__}.{item.name}: a field is an int or declared by uniform() or one of its kin"
             )
     fixed = _HEADER.size + _INT.size * integers + _ARRAY.size * len(arrays)
-    return Layout(zlib.crc32(kind.__name__.encode()), tuple(names), tuple(arrays), tuple(reveals), fixed)
+    counted = tuple(reveal.count or name for (name, _), reveal in zip(arrays, reveals, strict=True))
+    return Layout(
+        zlib.crc32(kind.__name__.encode()), tuple(names), tuple(arrays), tuple(reveals), counted, fixed
+    )
 
 
 # The cast is for mypy, which takes the hash of a class for that of its instances.

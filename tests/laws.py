@@ -99,7 +99,8 @@ def batch_goes(setup: Setup, order: list[str], counts: dict[str, int]) -> None:
     first, second = outcome.began[:2]
     member = MEMBERS[setup.scenario.protocol.first_layer_in_use]
     third = outcome.began[2]
-    assert third[1] - second[1] == member.rounds == len(order)
+    further = member.further_rounds * (len(setup.layer.holders) - 2)
+    assert third[1] - second[1] == member.rounds + further == len(order)
     ledger = outcome.ledger.frame().query("step == 1 and phase == 'online'")
     assert [(kind, second[1] + i) for i, kind in enumerate(order)] == list(
         ledger.groupby("kind", sort=False)["sent_s"].first().items()
@@ -116,11 +117,7 @@ def bytes_agree(setup: Setup) -> int:
         Payload bytes of the second batch.
     """
     protocol, data = setup.scenario.protocol, setup.dataset
-    options: Any = {
-        "first_layer": protocol.first_layer_in_use,
-        "triples": protocol.triples,
-        "paillier_bits": protocol.paillier_bits,
-    }
+    options: Any = {"first_layer": protocol.first_layer_in_use, "triples": protocol.triples}
     rows, last = setup.scenario.train.batch_size, setup.scenario.model.hidden[-1]
     outcome, spoken = listen(setup)
     frame = outcome.ledger.frame()

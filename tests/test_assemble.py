@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from p2n2sim import assemble as assembling
 from p2n2sim.assemble import Setup, assemble
-from p2n2sim.errors import InputError
+from p2n2sim.errors import InputError, ScenarioError
 from p2n2sim.scenario.load import load
 from tests import tiny
 
@@ -97,6 +99,38 @@ def test_a_data_directory_must_exist_even_if_it_is_not_needed() -> None:
     """A misspelt --data is told although the user's own file is read."""
     with pytest.raises(InputError, match=r"^--data: gone is no directory; name a directory that exists$"):
         setup_with(data_dir="gone")
+
+
+@pytest.mark.parametrize("first_layer", ["paillier", "ckks"])
+def test_real_ciphertexts_that_would_take_hours_are_refused(first_layer: str) -> None:
+    """The estimate is named, and so is the remedy, which works."""
+    overrides = f"protocol.first_layer={first_layer}", "model.hidden=[60000, 3]", "train.epochs=1000"
+    with pytest.raises(ScenarioError) as caught:
+        setup_with(*overrides, "train.batch_size=60")
+    message = (
+        r"protocol\.crypto: real ciphertexts would take about [\d,]{2,} minutes of processor time, more "
+    )
+    assert re.match(message + "than 20; ", str(caught.value))
+    assert str(caught.value).endswith('protocol.crypto = "modelled" would do, or a smaller data.fraction')
+    setup_with(*overrides, "train.batch_size=60", "protocol.crypto=modelled")
+
+
+def test_the_effort_of_real_ciphertexts_is_that_of_the_reference_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of two epochs has six batches of two ciphertexts and one of one, whatever the scenario's machine.
+
+    A ciphertext holds 48 numbers, a batch 80, 64 or 16. Two holders encrypt it and one adds.
+    """
+    seconds = 2 * (6 * 2 + 1) * (2 * 9.0e-3 + 8.9e-6 + 2.6e-3)
+    overrides = "protocol.first_layer=paillier", "compute.preset=instant"
+    monkeypatch.setattr(assembling, "MAX_REAL_CRYPTO_S", seconds * 1.001)
+    setup_with(*overrides)
+    monkeypatch.setattr(assembling, "MAX_REAL_CRYPTO_S", seconds * 0.999)
+    with pytest.raises(ScenarioError, match=r"^protocol\.crypto: "):
+        setup_with(*overrides)
+    setup_with(*overrides, "protocol.paillier_bits=1024")
+    setup_with("protocol.first_layer=algorithm1")
 
 
 # -- the user's own server module

@@ -109,10 +109,12 @@ def test_set_overrides_are_in_the_resolved_scenario(here: Path, call: Call) -> N
     assert scenario.network.links["A->B"].latency is not None
 
 
-@pytest.mark.parametrize("name", ["fraud", "distress", "four-holders"])
+@pytest.mark.parametrize("name", ["fraud", "distress", "four-holders", "ckks", "paillier"])
 def test_shipped_scenarios_run(here: Path, call: Call, name: str) -> None:
     """They run as they are, here on a stand-in and on few rows; the summary and the screen say stand-in."""
     small = ("data.fraction=0.02", "train.batch_size=50", "train.epochs=1", "data.test_fraction=0.01")
+    if name == "paillier":
+        small = ("data.test_fraction=0.002", "data.fraction=0.004", "protocol.paillier_bits=1024")
     if name == "distress":
         small = ("data.fraction=0.2", "train.batch_size=200", "train.epochs=1", "model.hidden=[8, 4, 4]")
     arguments = [part for override in small for part in ("--set", override)]

@@ -267,14 +267,14 @@ def test_modelled_rows_carry_a_sign(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, tmp_path / "copy")
     for path in tmp_path.glob("copy/points/*_secret_layers-1_*/summary.json"):
         summary = json.loads(path.read_text())
-        path.write_text(json.dumps(summary | {"modelled": ["Triples are modelled.", "So are their costs."]}))
+        path.write_text(json.dumps(summary | {"modelled": ["triples were not made", "nor masks"]}))
     stored = read(tmp_path / "copy")
     assert isinstance(stored, StoredComparison)
     assert [row[0] for row in texts(stored)][:2] == ["0 · plaintext", "1 · algorithm1 †"]
     labels = [label.get_text() for label in side_by_side(stored).figure.axes[0].get_yticklabels()]
     assert labels[1] == "1 · algorithm1 †"
-    assert "† 1: Triples are modelled. So are their costs." in notes(stored)
-    assert "† modelled in part" in caption(stored)
+    assert "† 1, modelled: triples were not made; nor masks." in notes(stored)
+    assert "MODELLED: triples were not made. MODELLED: nor masks." in caption(stored)
 
 
 def test_screens_have_every_value(stored: StoredComparison) -> None:

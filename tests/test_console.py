@@ -69,6 +69,28 @@ def test_stand_ins_are_named_first(result: Run) -> None:
     assert out.getvalue().startswith("These are stand-in data, not the published set.")
 
 
+def test_what_is_modelled_is_named_first(tmp_path: Path) -> None:
+    """Modelled ciphertexts are told before any number, real ones have no such line; both have a column."""
+    path = tiny.write_scenario(tmp_path)
+    for crypto in ("real", "modelled"):
+        result = run(load(path, ["protocol.first_layer=ckks", f"protocol.crypto={crypto}"]), threads=1)
+        text = screen(result, 80)
+        line = "Modelled: ckks ciphertexts: sizes and costs are exact, the values travelled in "
+        assert text.startswith(line) == (crypto == "modelled")
+        assert "ciphertext bytes" in text
+        (row,) = [row for row in text.splitlines() if "X_1 theta_1 + ..." in row]
+        assert row.split()[-1] == f"{14 * 65_536:,}"
+        assert "dealer" not in text
+
+
+def test_a_column_of_ciphertexts_only_where_there_are_any(result: Run) -> None:
+    """Without encryption the table has the two columns that it always has."""
+    text = screen(result, 80)
+    assert "uniformly random" in text
+    assert "ciphertext bytes" not in text
+    assert "Modelled" not in text
+
+
 def test_colours_are_for_terminals(result: Run) -> None:
     """Escape sequences are written to a terminal and nowhere else."""
     assert "\x1b[" in screen(result, 80, terminal=True)

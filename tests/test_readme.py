@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 from p2n2sim.parties import traffic
+from p2n2sim.parties.family import MEMBERS
 from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.scenario.load import parse
 
@@ -70,6 +71,11 @@ def _mentioned(text: str) -> list[str]:
 def test_numbers_of_the_protocols_document() -> None:
     """The byte counts in docs/protocols.md are those of the closed form."""
     text = (ROOT / "docs" / "protocols.md").read_text("utf-8")
+    fraud = FirstLayer(holders=("A", "B"), widths=(14, 14), units=8, fractional_bits=20)
+    for name in ("ckks", "paillier"):
+        for payload in MEMBERS[name].payload(fraud, 5000).values():
+            assert f"{payload:,} |" in text
+    assert f"{MEMBERS['ckks'].setup(fraud, 1, 1)['server->A']:,}" in text
     for rows, width, units in ((5000, 14, 8), (2570, 278, 400)):
         layer = FirstLayer(holders=("A", "B"), widths=(width, width), units=units, fractional_bits=20)
         assert f"{sum(traffic.payload_by_link(layer, 'A', rows, 8).values()):,}" in text

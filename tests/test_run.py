@@ -26,7 +26,7 @@ from p2n2sim.parties.schedule import Batch
 from p2n2sim.run import Run, run
 from p2n2sim.scenario.load import load, to_toml
 from p2n2sim.simulate import Outcome
-from p2n2sim.summary import auc
+from p2n2sim.summary import auc, modelled
 from tests import tiny
 
 
@@ -160,6 +160,7 @@ def test_the_summary_has_what_was_promised() -> None:
     assert summary["scenario"] == "tiny"
     assert summary["seed"] == 1
     assert summary["protocol"] == "algorithm1"
+    assert summary["modelled"] == []
     assert summary["data"] | {"fingerprint": "", "name": ""} == {
         "name": "",
         "source": "own file own.csv (120 rows)",
@@ -186,6 +187,25 @@ def test_the_summary_has_what_was_promised() -> None:
     assert summary["views"]["A"].keys() == {"clear", "uniform", "encrypted", "modelled"}
     assert len(summary["ledger_sha256"]) == len(summary["weights_sha256"]) == 64
     json.dumps(summary, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["first_layer=ckks"], []),
+        (["first_layer=ckks", "crypto=modelled"], ["ckks ciphertexts"]),
+        (["first_layer=paillier", "crypto=modelled", "triples=he"], ["paillier ciphertexts"]),
+        (["first_layer=paillier", "crypto=modelled", "secret_layers=0"], []),
+        (["crypto=modelled"], []),
+        (["triples=ot"], ["triples by oblivious transfer"]),
+        (["triples=he"], ["triples by homomorphic encryption"]),
+        (["first_layer=masked-sum", "triples=ot"], []),
+    ],
+)
+def test_what_is_modelled_is_what_was_used(here: Path, overrides: list[str], expected: list[str]) -> None:
+    """A key that asks for a model of something that the run does not use makes nothing modelled."""
+    scenario = load("tiny.toml", [f"protocol.{override}" for override in overrides])
+    assert [sentence.split(":")[0] for sentence in modelled(scenario)] == expected
 
 
 def test_the_tables_have_what_was_promised() -> None:

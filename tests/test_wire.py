@@ -16,25 +16,25 @@ from p2n2sim.errors import WireError
 from p2n2sim.messages import VOCABULARY, DealerKey, HiddenShare, InputShare, LastHidden, TripleRequest
 from p2n2sim.wire import Message, decode, encode, layout, sizes, uniform
 
-_STEPS = st.integers(-(2**63), 2**63 - 1)
+_INTEGERS = st.integers(-(2**63), 2**63 - 1)
 _SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
 
 
 @st.composite
 def messages(draw: st.DrawFn) -> Message:
-    """Any message of the vocabulary with arrays of any shape."""
+    """Any message of the vocabulary with arrays of any shape and any integers."""
     kind = draw(st.sampled_from(VOCABULARY))
     arrays = {
         name: draw(hnp.arrays(draw(st.sampled_from(dtypes)), _SHAPES)) for name, dtypes in layout(kind).arrays
     }
-    return kind(draw(_STEPS), **arrays)
+    return kind(**arrays, **{name: draw(_INTEGERS) for name in layout(kind).names if name not in arrays})
 
 
 def same(a: Message, b: Message) -> bool:
     """Whether two messages are equal to the bit."""
-    if type(a) is not type(b) or a.step != b.step:
+    if type(a) is not type(b):
         return False
-    pairs = [(getattr(a, name), getattr(b, name)) for name, _ in layout(type(a)).arrays]
+    pairs = [(np.asarray(getattr(a, name)), np.asarray(getattr(b, name))) for name in layout(type(a)).names]
     return all(x.shape == y.shape and x.dtype == y.dtype and x.tobytes() == y.tobytes() for x, y in pairs)
 
 

@@ -68,9 +68,9 @@ def generate(parameters: CkksParameters, stream: Stream) -> SecretKey:
     Returns:
         The secret key, which knows its public key.
     """
-    secret = seal.KeyGenerator(_context(parameters, _seed(stream))).secret_key()
+    secret = seal.KeyGenerator(seal_context(parameters, _seed(stream))).secret_key()
     # SEAL starts its generator anew for the public key, whose randomness must not be that of the secret.
-    context = _context(parameters, _seed(stream))
+    context = seal_context(parameters, _seed(stream))
     public = seal.PublicKey()
     seal.KeyGenerator(context, secret).create_public_key(public)
     wire = _to_bytes(_residues(public.data())[np.newaxis], _key_widths(parameters))[0]
@@ -93,7 +93,7 @@ class PublicKey:
             raise ValueError(f"a public key of shape {wire.shape}, not {(parameters.public_key_bytes,)}")
         self.parameters = parameters
         self.wire = wire
-        self._context = _context(parameters)
+        self._context = seal_context(parameters)
         self._encoder = seal.CKKSEncoder(self._context)
         primes = self._context.first_context_data().parms().coeff_modulus()
         self._primes = np.array([prime.value() for prime in primes], dtype=np.uint64)[:, np.newaxis]
@@ -112,7 +112,7 @@ class PublicKey:
             plaintext, ciphertext = seal.Plaintext(), seal.Ciphertext()
             slots = _split(part, parameters).tolist()
             self._encoder.encode(slots, float(1 << parameters.scale_bits), plaintext)
-            seal.Encryptor(_context(parameters, _seed(stream)), self._key).encrypt(plaintext, ciphertext)
+            seal.Encryptor(seal_context(parameters, _seed(stream)), self._key).encrypt(plaintext, ciphertext)
             row[:] = _to_bytes(_residues(ciphertext)[np.newaxis], residue_bytes(parameters.prime_bits))[0]
         return batch
 
@@ -141,7 +141,7 @@ class SecretKey:
     def __init__(self, parameters: CkksParameters, secret: Any, public: PublicKey) -> None:
         self.public = public
         self._parameters = parameters
-        self._context = _context(parameters)
+        self._context = seal_context(parameters)
         self._encoder = seal.CKKSEncoder(self._context)
         self._decryptor = seal.Decryptor(self._context, secret)
 
@@ -209,7 +209,7 @@ def _seed(stream: Stream) -> list[int]:
     return seed
 
 
-def _context(parameters: CkksParameters, seed: Sequence[int] | None = None) -> Any:
+def seal_context(parameters: CkksParameters, seed: Sequence[int] | None = None) -> Any:
     """A SEAL context; without a seed for what needs no randomness.
 
     Whatever is made in a context starts its generator anew, so a seeded one serves a single purpose.

@@ -51,6 +51,8 @@ class Purpose(IntEnum):
     ROW_MASKS_TRAIN = 8  # a triple's U for all of these rows
     ROW_MASKS_TEST = 9
     PAIR_MASK = 10  # what two holders add and subtract, so that it cancels in the sum
+    KEY_PAIR = 11  # of homomorphic encryption
+    ENCRYPTION = 12  # randomness of a batch's ciphertexts
     CORRELATED = 13  # everything that a dealer gives for one batch of several layers under sharing
     LABELS = 14
 

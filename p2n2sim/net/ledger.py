@@ -76,8 +76,9 @@ class Ledger:
         plan = layout(kind)
         if plan.arrays:
             counts = self._seen.setdefault((sender, receiver, kind), [0] * len(plan.arrays))
-            for i, (name, _) in enumerate(plan.arrays):
-                counts[i] += getattr(message, name).size
+            for i, name in enumerate(plan.counted):
+                value = getattr(message, name)
+                counts[i] += value if type(value) is int else value.size
 
     @property
     def rounds(self) -> int:
@@ -99,7 +100,8 @@ class Ledger:
         """What each party was sent.
 
         Shares that open a value count twice: as uniform elements, and as the value in the clear once
-        every sender's share is there. Public values count nowhere.
+        every sender's share is there. What a party can decrypt counts as the value alone. Public values
+        count nowhere.
         """
         return {party: self._view(party) for party in parties}
 
@@ -117,9 +119,12 @@ class Ledger:
                     name = f"share of {reveal.what}"
                     opened.setdefault(reveal.what, []).append(count)
                 elif reveal.how != "uniform":
-                    seen = {"clear": view.clear, "encrypted": view.encrypted, "modelled": view.modelled}[
-                        reveal.how
-                    ]
+                    seen = {
+                        "clear": view.clear,
+                        "decrypted": view.clear,
+                        "encrypted": view.encrypted,
+                        "modelled": view.modelled,
+                    }[reveal.how]
                 seen[name] = seen.get(name, 0) + count
         for what, by_sender in opened.items():
             view.clear[what] = view.clear.get(what, 0) + min(by_sender)

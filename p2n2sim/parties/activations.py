@@ -98,7 +98,7 @@ class Square:
 class Piecewise:
     """a = base + sum of sign * max(0, z - kink): its slope changes by the sign at each kink.
 
-    Three rounds more than the levels of the comparison's tree: nine in a ring of 64 bits.
+    Two rounds more than the levels of the comparison's tree: eight in a ring of 64 bits.
 
     Attributes:
         base: a far to the left.
@@ -233,4 +233,10 @@ async def _combination(
     total = np.full(powers[0].shape, constant << bits if session.first else 0, np.int64)
     for power, coefficient in zip(powers, others, strict=False):
         total += await session.scale(power, coefficient)
+
+    def exact(*powers: NDArray[Any]) -> NDArray[Any]:
+        terms = (c * power for c, power in zip(others, powers, strict=False))
+        return sum(terms, 0 * powers[0] + (constant << bits))
+
+    session.watch("sum", powers, total, exact)
     return total

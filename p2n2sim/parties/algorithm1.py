@@ -149,6 +149,9 @@ class Algorithm1Server:
         self._me = me
         self._layer = layer
 
+    async def prepare(self) -> None:
+        """Nothing has to be agreed with the server."""
+
     async def receive(self) -> Floats:
         """h1 of the next batch, (m, n) float32."""
         shares = [(await self._me.recv(holder, HiddenShare)).h1 for holder in self._layer.holders]

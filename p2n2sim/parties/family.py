@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
+from p2n2sim.messages import SERVER
 from p2n2sim.mpc.prg import derive_key
 from p2n2sim.net.endpoint import Endpoint
-from p2n2sim.parties import algorithm1, algorithm1_prg, masked_once, masked_sum, plaintext
+from p2n2sim.parties import algorithm1, algorithm1_prg, homomorphic, masked_once, masked_sum, plaintext
 from p2n2sim.parties.data_holder import FirstLayerHolder
 from p2n2sim.parties.layer import FirstLayer, Setting
 from p2n2sim.parties.server import FirstLayerServer
@@ -23,11 +25,12 @@ class Member:
         holder: makes a holder's side.
         server: makes the server's side.
         payload: closed form of the payload bytes of one batch by link, without its triple.
-        rounds: of a training batch, with the three of the hidden layers and the head.
+        rounds: of a training batch of two holders, with the three of the hidden layers and the head.
         dealt: whether it uses triples.
         rows_masked_once: whether a triple's left masks are made for all rows at the start.
         setup: closed form of the payload bytes before the first batch by link, from the numbers of
             training and test rows, without what the triples need.
+        further_rounds: what every holder after the second adds to the rounds.
     """
 
     title: str
@@ -38,6 +41,7 @@ class Member:
     dealt: bool
     rows_masked_once: bool = False
     setup: Callable[[FirstLayer, int, int], dict[str, int]] = lambda layer, train, test: {}
+    further_rounds: int = 0
 
 
 def _algorithm1(me: Endpoint, setting: Setting) -> FirstLayerHolder:
@@ -69,6 +73,27 @@ def _masked_once(me: Endpoint, setting: Setting) -> FirstLayerHolder:
 
 def _add_shares(me: Endpoint, setting: Setting) -> FirstLayerServer:
     return algorithm1.Algorithm1Server(me, setting.layer)
+
+
+def _homomorphic(title: str, name: str) -> Member:
+    scheme = homomorphic.SCHEMES[name]
+    return Member(
+        title=title,
+        holder=lambda me, setting: homomorphic.HomomorphicHolder(
+            me,
+            setting.layer,
+            scheme.of(setting.crypto),
+            key=derive_key(setting.seed, "encryption", me.name),
+        ),
+        server=lambda me, setting: homomorphic.HomomorphicServer(
+            me, setting.layer, scheme.of(setting.crypto), key=derive_key(setting.seed, "key pair", SERVER)
+        ),
+        payload=partial(homomorphic.payload_by_link, scheme),
+        rounds=homomorphic.ROUNDS + 3,
+        dealt=False,
+        setup=lambda layer, train, test: homomorphic.setup_by_link(scheme, layer),
+        further_rounds=1,
+    )
 
 
 MEMBERS: Mapping[str, Member] = MappingProxyType(
@@ -109,6 +134,8 @@ MEMBERS: Mapping[str, Member] = MappingProxyType(
             dealt=False,
             setup=masked_sum.setup_by_link,
         ),
+        "ckks": _homomorphic("homomorphic sum (CKKS)", "ckks"),
+        "paillier": _homomorphic("homomorphic sum (Paillier)", "paillier"),
         "plaintext": Member(
             title="split learning",
             holder=lambda me, setting: plaintext.PlaintextHolder(me),

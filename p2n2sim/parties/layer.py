@@ -19,13 +19,16 @@ class FirstLayer:
         holders: their names, in the order of their columns.
         widths: k_i, the number of columns of each.
         units: n, the width of the layer.
-        fractional_bits: of the fixed-point encoding of X and theta; h1 has twice as many.
+        fractional_bits: of the fixed-point encoding: of X and theta, so that h1 has twice as many, or of
+            the summands X_i theta_i where these are computed in the clear.
+        paillier_bits: of the Paillier modulus, where one is used.
     """
 
     holders: tuple[str, ...]
     widths: tuple[int, ...]
     units: int
     fractional_bits: int
+    paillier_bits: int = 2048
 
     @property
     def features(self) -> int:
@@ -68,7 +71,6 @@ class Setting:
         seed: of all keys; a party derives its own from it, as it would draw them.
         sources: where each holder's triples come from; none unless the protocol uses them.
         crypto: ``real`` ciphertexts, or ``modelled`` ones.
-        paillier_bits: of the Paillier modulus.
         threads: over how many threads a product may be split; changes no bit.
     """
 
@@ -77,5 +79,4 @@ class Setting:
     seed: int
     sources: Mapping[str, TripleSource] = field(default_factory=dict)
     crypto: Literal["real", "modelled"] = "real"
-    paillier_bits: int = 2048
     threads: int = 1

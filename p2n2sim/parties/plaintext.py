@@ -53,6 +53,9 @@ class PlaintextServer:
         self._me = me
         self._holders = holders
 
+    async def prepare(self) -> None:
+        """Nothing has to be agreed."""
+
     async def receive(self) -> Floats:
         """h1 of the next batch, (m, n) float32."""
         parts = [(await self._me.recv(holder, HiddenPart)).part for holder in self._holders]

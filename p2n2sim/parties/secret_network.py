@@ -130,7 +130,7 @@ async def forward(
         if activation is None:
             return Trace(inputs, masked, [*slopes, None], z)
         assert b is not None  # a layer with an activation has its bias under sharing
-        (z,) = await session.truncate(z + (b << f), bits=f)
+        (z,) = await session.truncate(_with_bias(session, z, b), bits=f)
         if layer == last and logits:
             return Trace(inputs, masked, [*slopes, None], z)
         output, slope = await activation(session, z)
@@ -174,12 +174,19 @@ async def backward(
     await _descend(session, design, weights, gradients, rows)
 
 
+def _with_bias(session: Session, z: Ring, b: Ring) -> Ring:
+    """A share of z + b with 2 f fractional bits, as z has."""
+    f = session.arithmetic.fractional_bits
+    result = z + (b << f)
+    session.watch("sum", [z, b], result, lambda z, b: z + (b << f))
+    return result
+
+
 def _column_sums(session: Session, d: Ring | Public) -> Ring:
     """A share of dL/db: of a public gradient the first holder has all of it."""
-    if isinstance(d, Public):
-        total: Ring = d.value.sum(axis=0)
-        return total if session.first else np.zeros_like(total)
-    sums: Ring = d.sum(axis=0)
+    share = session.own_part(d) if isinstance(d, Public) else d
+    sums: Ring = share.sum(axis=0)
+    session.watch("sum", [share], sums, lambda x: x.sum(axis=0))
     return sums
 
 
@@ -196,6 +203,7 @@ async def _times_public(session: Session, slope: Slope, d: Public) -> Ring | Pub
     if slope.share is None:
         return d
     product = slope.share * d.value
+    session.watch("product", [slope.share, session.own_part(d)], product, lambda x, y: x * y)
     return (await session.truncate(product, bits=slope.bits))[0] if slope.bits else product
 
 
@@ -209,26 +217,35 @@ async def _descend(
         factor, bits = as_fraction(design.momentum, width)
         before = weights.velocity or [np.zeros_like(g) for g in gradients]
         kept = await session.truncate(*[await session.scale(v, factor) for v in before], bits=bits)
-        weights.velocity = steps = [v + g for v, g in zip(kept, gradients, strict=True)]
+        weights.velocity = steps = [_sum(session, v, g) for v, g in zip(kept, gradients, strict=True)]
     factor, bits = as_fraction(design.learning_rate / design.scale(rows), width)
     changes = iter(await session.truncate(*[await session.scale(step, factor) for step in steps], bits=bits))
     for layer in reversed(range(design.layers)):
-        weights.W[layer] = weights.W[layer] - next(changes)
+        weights.W[layer] = _sum(session, weights.W[layer], -next(changes))
         b = weights.b[layer]
         if b is not None:
-            weights.b[layer] = b - next(changes)
+            weights.b[layer] = _sum(session, b, -next(changes))
+
+
+def _sum(session: Session, x: Ring, y: Ring) -> Ring:
+    """A share of x + y."""
+    result = x + y
+    session.watch("sum", [x, y], result, lambda x, y: x + y)
+    return result
 
 
 def as_fraction(x: float, width: Width) -> tuple[int, int]:
     """A positive number as factor / 2^bits, with as many significant bits as the ring has room for.
 
     Raises:
-        FixedPointError: the number is too small for the ring.
+        FixedPointError: the number is too small or too large for the ring.
     """
     bits = max(1, _DIGITS[width] - math.frexp(x)[1])
-    if bits > width - 3:
-        raise FixedPointError(f"the factor {x:g} is too small for a ring of {width} bits")
-    return round(math.ldexp(x, bits)), bits
+    factor = round(math.ldexp(x, bits))
+    if bits > width - 3 or factor >> width - 2:
+        size = "large" if factor >> width - 2 else "small"
+        raise FixedPointError(f"the factor {x:g} is too {size} for a ring of {width} bits")
+    return factor, bits
 
 
 def training_program(design: Design, rows: int, *, whole: bool) -> Program:

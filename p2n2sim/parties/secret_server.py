@@ -27,6 +27,9 @@ class LayerServer:
         product = agreement.design.activations[-1] is None
         self._bits = agreement.arithmetic.fractional_bits * (2 if product else 1)
 
+    async def prepare(self) -> None:
+        """Nothing has to be agreed."""
+
     async def receive(self) -> Floats:
         """The last layer under sharing of the next batch, (m, n_s) float32."""
         shares = [widen((await self._me.recv(holder, LayerShare)).h) for holder in self._holders]

@@ -19,6 +19,9 @@ from p2n2sim.parties.schedule import Batch
 class FirstLayerServer(Protocol):
     """The server's side of a first-layer protocol."""
 
+    async def prepare(self) -> None:
+        """What has to be agreed before the first batch."""
+
     async def receive(self) -> Floats:
         """h1 of the next batch, (m, n) float32."""
 
@@ -46,6 +49,7 @@ async def server(
         optimiser: over the module's parameters.
         gradient: the message that tells the holders the gradient.
     """
+    await first_layer.prepare()
     for batch in batches:
         h1 = torch.from_numpy(await first_layer.receive())  # Algorithm 2 line 4, (m, n)
         training = batch.stage == "train"

@@ -192,13 +192,8 @@ class Session:
             Cost(ring_madds=a.shape[0] * a.shape[1] * b.shape[1]),
             "multiply",
         )
-        known = self.first  # what everybody knows is watched as the first holder's share
-        self.watch(
-            "product",
-            [x if isinstance(m, Masked) or known else np.zeros_like(x) for x, m in ((a, left), (b, right))],
-            result,
-            lambda x, y: x @ y,
-        )
+        parts = [self.own_part(x) if isinstance(x, Public) else x.share for x in (left, right)]
+        self.watch("product", parts, result, lambda x, y: x @ y)
         return result
 
     async def _multiply_masked(self, a: Masked, b: Masked) -> Ring:
@@ -274,6 +269,10 @@ class Session:
         """The cost of element-wise work: two reads and a write, and so many random elements each."""
         elements = sum(value.size for value in values)
         return Cost(moved_bytes=24 * elements, random_bytes=8 * random * elements)
+
+    def own_part(self, known: Public) -> Ring:
+        """What everybody knows as shares: the first holder has all of it."""
+        return known.value if self.first else np.zeros_like(known.value)
 
     def watch(
         self, what: str, operands: Sequence[Ring], result: Ring, exact: Exact, *, slack: int = 0

@@ -49,7 +49,6 @@ class Order:
         triples: where they come from.
         rows_masked_once: whether U is made for all rows at the start.
         ahead: by how many batches the offline phase runs ahead.
-        paillier_bits: of the modulus with ``he``.
         threads: over how many threads a product may be split; changes no bit.
     """
 
@@ -59,7 +58,6 @@ class Order:
     triples: Triples
     rows_masked_once: bool
     ahead: int
-    paillier_bits: int
     threads: int
 
     @property
@@ -112,7 +110,7 @@ class Order:
                 network.aside(name, machine),
                 self.layer,
                 kind=kind,
-                paillier_bits=self.paillier_bits,
+                paillier_bits=self.layer.paillier_bits,
                 key=key,
                 products=self._products(name, key),
                 ahead=self.ahead,
@@ -133,7 +131,7 @@ class Order:
 
 
 def payload_by_link(
-    layer: FirstLayer, rows: int, triples: Triples, *, rows_masked_once: bool, paillier_bits: int = 2048
+    layer: FirstLayer, rows: int, triples: Triples, *, rows_masked_once: bool
 ) -> dict[str, int]:
     """Payload bytes of one batch's triple, by link.
 
@@ -142,7 +140,6 @@ def payload_by_link(
         rows: m, rows of the batch.
         triples: where they come from.
         rows_masked_once: whether U was made for all rows at the start.
-        paillier_bits: of the modulus with ``he``.
     """
     m, k, n = rows, layer.features, layer.units
     if triples == "dealer":
@@ -150,7 +147,7 @@ def payload_by_link(
     if triples == "dealer-full":
         share = 8 * ((0 if rows_masked_once else m * k) + k * n + m * n)
         return {f"{DEALER}->{holder}": share for holder in layer.holders}
-    return _between(layer, sum(triple_exchange(triples, m, k, n, paillier_bits).sizes))
+    return _between(layer, sum(triple_exchange(triples, m, k, n, layer.paillier_bits).sizes))
 
 
 def setup_by_link(
@@ -160,7 +157,6 @@ def setup_by_link(
     triples: Triples,
     *,
     rows_masked_once: bool,
-    paillier_bits: int = 2048,
 ) -> dict[str, int]:
     """Payload bytes of the triples before the first batch, by link; arguments as for `payload_by_link`."""
     if triples == "dealer":
@@ -168,7 +164,7 @@ def setup_by_link(
     if triples == "dealer-full":
         masks = 8 * (rows_train + rows_test) * layer.features if rows_masked_once else 0
         return {f"{DEALER}->{holder}": masks for holder in layer.holders}
-    return _between(layer, sum(setup_exchange(triples, paillier_bits).sizes))
+    return _between(layer, sum(setup_exchange(triples, layer.paillier_bits).sizes))
 
 
 def _between(layer: FirstLayer, size: int) -> dict[str, int]:

@@ -20,7 +20,6 @@ def payload_by_link(
     *,
     first_layer: str = "algorithm1",
     triples: Triples = "dealer",
-    paillier_bits: int = 2048,
 ) -> dict[str, int]:
     """Payload bytes of one training batch, by link; ring elements take 8 bytes, floats 4.
 
@@ -31,20 +30,12 @@ def payload_by_link(
         last_units: q, width of the last hidden layer.
         first_layer: by which protocol the first layer is computed, a name of `MEMBERS`.
         triples: where its triples come from, if it uses any.
-        paillier_bits: of the modulus where the triples come from homomorphic encryption.
     """
     member = MEMBERS[first_layer]
     out = Counter(member.payload(layer, rows))
     if member.dealt:
-        out.update(
-            triple_payload(
-                layer,
-                rows,
-                triples,
-                rows_masked_once=member.rows_masked_once,
-                paillier_bits=paillier_bits,
-            )
-        )
+        once = member.rows_masked_once
+        out.update(triple_payload(layer, rows, triples, rows_masked_once=once))
     for link, payload in (
         (f"{SERVER}->{label_owner}", 4 * rows * last_units),  # line 8: h_L
         (f"{label_owner}->{SERVER}", 4 * rows * last_units),  # line 11: dL/dh_L
@@ -61,20 +52,11 @@ def setup_by_link(
     *,
     first_layer: str = "algorithm1",
     triples: Triples = "dealer",
-    paillier_bits: int = 2048,
 ) -> dict[str, int]:
     """Payload bytes before the first batch, by link; arguments as for `payload_by_link`."""
     member = MEMBERS[first_layer]
     out = Counter(member.setup(layer, rows_train, rows_test))
     if member.dealt:
-        out.update(
-            triple_setup(
-                layer,
-                rows_train,
-                rows_test,
-                triples,
-                rows_masked_once=member.rows_masked_once,
-                paillier_bits=paillier_bits,
-            )
-        )
+        once = member.rows_masked_once
+        out.update(triple_setup(layer, rows_train, rows_test, triples, rows_masked_once=once))
     return dict(out)

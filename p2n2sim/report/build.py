@@ -87,6 +87,7 @@ def _render(folders: Sequence[Path], out: Path) -> None:
             sections=sections,
             results=_results(stored),
             stand_in=any(r.summary["data"]["stand_in"] for r in runs),
+            modelled=any(r.summary["modelled"] if isinstance(r, StoredRun) else r.modelled for r in stored),
         )
         (out / name).write_text(text, "utf-8")
 
@@ -135,7 +136,8 @@ def _section(item: Stored, figures: Path) -> dict[str, object]:
         "name": item.name,
         "title": without_folders(item.scenario.title or item.scenario.name),
         "summary": item.summary if isinstance(item, StoredRun) else None,
-        "views": _views(item) if isinstance(item, StoredRun) else [],
+        "modelled": item.summary["modelled"] if isinstance(item, StoredRun) else item.modelled,
+        "views": _views(item) if isinstance(item, StoredRun) else None,
         "exhibits": [_write(exhibit, figures) for exhibit in exhibits],
         "table": table,
     }
@@ -172,16 +174,26 @@ def _results(stored: Sequence[Stored]) -> list[dict[str, object]]:
     return [{**item.summary, "name": item.name} for item in stored if isinstance(item, StoredRun)]
 
 
-def _views(run: StoredRun) -> list[tuple[str, str, str]]:
-    """Party, what it saw in the clear, what it saw as uniform."""
-    rows = []
-    for party, view in run.summary["views"].items():
-        cells = [
-            "; ".join(f"{what} ({count:,})" for what, count in view[how].items())
-            for how in ("clear", "uniform")
+def _views(run: StoredRun) -> dict[str, list[Any]]:
+    """What each party saw, as texts: in the clear, as uniform, and what it cannot read where there is any."""
+    views = run.summary["views"]
+    columns = {"clear": "in the clear (numbers)", "uniform": "uniformly random (elements)"}
+    columns |= {
+        how: title
+        for how, title in (("encrypted", "encrypted (bytes)"), ("modelled", "modelled (bytes)"))
+        if any(view[how] for view in views.values())
+    }
+    rows = [
+        [
+            party,
+            *(
+                "; ".join(f"{what} ({count:,})" for what, count in view[how].items()) or "nothing"
+                for how in columns
+            ),
         ]
-        rows.append((party, cells[0] or "nothing", cells[1] or "nothing"))
-    return rows
+        for party, view in views.items()
+    ]
+    return {"head": ["party", *columns.values()], "rows": rows}
 
 
 def _sweep_rows(sweep: StoredSweep) -> dict[str, object]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from p2n2sim.messages import DEALER, SERVER
-from p2n2sim.report.provenance import VIRTUAL, data_line, machine_line
+from p2n2sim.report.provenance import VIRTUAL, data_line, machine_line, modelled_line
 from p2n2sim.report.read import StoredComparison, Told
 from p2n2sim.report.text import rate, size, span, three_digits, written
 from p2n2sim.scenario.topology import PRESETS
@@ -64,9 +64,9 @@ def numbers(comparison: StoredComparison) -> pd.DataFrame:
 
     Columns: value, label (with the sign of what is modelled), protocol, modelled, auc, loss_test; the payload
     of one training batch and of the whole run by phase, rounds of the batch; virtual seconds of the batch and
-    of the whole training, what comes before the first batch included, on each preset; processor seconds of the simulation and of the plain network (the
-    lower ones of both presets, which do the same work) and their ratio; for each role what it learned in the
-    clear, with counts.
+    of the whole training, what comes before the first batch included, on each preset; processor seconds of
+    the simulation and of the plain network (the lower ones of both presets, which do the same work) and their
+    ratio; for each role what it learned in the clear, with counts.
     """
     frame = pd.DataFrame([_row(value, runs) for value, runs in comparison.runs])
     if comparison.note.key.split(".")[0] in ("protocol", "compute"):  # the same plain network every time
@@ -87,7 +87,7 @@ def _row(value: object, runs: Mapping[str, Told]) -> dict[str, Any]:
         "value": written(value),
         "label": written(value),
         "protocol": summary["protocol"],
-        "modelled": bool(summary.get("modelled", [])),
+        "modelled": bool(summary["modelled"]),
         "auc": summary["metrics"]["auc"],
         "loss_test": summary["metrics"]["loss_test"],
         **{f"batch_{phase}_bytes": batch[f"{phase}_payload_bytes"] for phase in ("online", "offline")},
@@ -165,11 +165,11 @@ def texts(comparison: StoredComparison) -> list[list[str]]:
 def notes(comparison: StoredComparison) -> list[str]:
     """What must be known to read the table, a paragraph each."""
     return [
-        "Bytes, rounds and times are as for the figure. Training takes from the start, with what is sent once "
-        "for all batches, to the end, without predictions; the whole run includes them. Processor time is that "
-        "of the simulated protocol alone, all parties, arithmetic and accounts, measured where the runs were "
-        "made (the lower one of both presets); in brackets its ratio to that of the plain network on the same "
-        "batches. "
+        "Bytes, rounds and times are as for the figure. Training takes from the start, with what is sent "
+        "once for all batches, to the end, without predictions; the whole run has them in it. Processor time "
+        "is that of the simulated protocol alone, all parties, arithmetic and accounts, measured where they "
+        "were run (the lower one of both presets); in brackets its ratio to that of the plain network on "
+        "the same batches. "
         "What a role sees is what it was sent in the clear, its own data aside; – where nobody has the role.",
         *footnotes(comparison),
     ]
@@ -188,12 +188,11 @@ def caption(comparison: StoredComparison) -> str:
     }
     fixed = ", ".join(fact for key, fact in facts.items() if key != note.key)
     source = "" if note.key == "data.source" else f" {data_line(data)}"
-    modelled = any(run.summary.get("modelled") for _, runs in comparison.runs for run in runs.values())
     return (
         f"Scenario {scenario.name} by {note.key}, a run on each of {_presets()}; {fixed}.{source} "
         f"{_bytes_line(comparison)} {VIRTUAL}: ideal links; {machine_line(scenario.compute)}. Processor time "
         f"is measured: simulating the whole protocol, over training the plain network on the same batches."
-        + (f" {SIGN} modelled in part, as the notes below the table say." if modelled else "")
+        + modelled_line(comparison.modelled)
     )
 
 
@@ -218,9 +217,8 @@ def _presets() -> str:
 def footnotes(comparison: StoredComparison) -> Iterator[str]:
     """What is modelled, left aside and left out."""
     for value, runs in comparison.runs:
-        modelled = next(iter(runs.values())).summary.get("modelled", [])
-        if modelled:
-            yield f"{SIGN} {written(value)}: {' '.join(modelled)}"
+        if modelled := next(iter(runs.values())).summary["modelled"]:
+            yield f"{SIGN} {written(value)}, modelled: {'; '.join(modelled)}."
     if aside := comparison.note.aside:
         yield f"The presets stand in place of the scenario's own {', '.join(aside)}."
     for value, reason in comparison.note.left_out.items():

@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from p2n2sim.report import style
 from p2n2sim.report.loss import draw_loss
-from p2n2sim.report.provenance import VIRTUAL, called, data_line, machine_line, network_line, origin
+from p2n2sim.report.provenance import (
+    VIRTUAL,
+    called,
+    data_line,
+    machine_line,
+    modelled_line,
+    network_line,
+    origin,
+)
 from p2n2sim.report.read import StoredRun, StoredSweep
 from p2n2sim.report.text import size, three_digits
 from p2n2sim.scenario.protocol import WHOLE
@@ -268,6 +276,7 @@ def _origin(sweep: StoredSweep) -> str:
     return (
         f"Scenario {scenario.name}, one run a point, {fixed}.{source} "
         f"{VIRTUAL}: {network_line(scenario, sweep.keys)}; {machine_line(scenario.compute)}."
+        f"{modelled_line(sweep.modelled)}"
     )
 
 

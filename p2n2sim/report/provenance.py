@@ -12,26 +12,23 @@ from p2n2sim.report.text import rate, span, without_folders
 from p2n2sim.scenario.sections import Compute, Scenario
 from p2n2sim.scenario.topology import topology
 
-_MODELLED = {"ot": "oblivious transfer", "he": "homomorphic encryption"}
-
 VIRTUAL = "Times are virtual time of the simulated protocol, not measured"
 
 
 def origin(scenario: Scenario, summary: Mapping[str, Any]) -> str:
-    """Where the numbers of one run come from: scenario, seed, data, links, machines."""
+    """Where the numbers of one run come from: scenario, seed, data, links, machines, and what is a model."""
     data = summary["data"]
     return (
         f"Scenario {summary['scenario']}, seed {summary['seed']}. {data_line(data)} "
         f"{data['holders']} holders, protocol {summary['protocol']}. "
-        f"{VIRTUAL}: {network_line(scenario)}; {machine_line(scenario.compute)}.{offline_line(scenario)}"
+        f"{VIRTUAL}: {network_line(scenario)}; {machine_line(scenario.compute)}."
+        f"{modelled_line(summary['modelled'])}"
     )
 
 
-def offline_line(scenario: Scenario) -> str:
-    """That the making of triples is modelled, where it is."""
-    if (by := _MODELLED.get(scenario.protocol.triples)) is None:
-        return ""
-    return f" MODELLED: triples by {by}, of which only bytes, rounds and operation counts are real."
+def modelled_line(sentences: Collection[str]) -> str:
+    """What is modelled, where anything is."""
+    return "".join(f" MODELLED: {sentence}." for sentence in sentences)
 
 
 def called(summary: Mapping[str, Any]) -> str:

@@ -47,11 +47,13 @@ class StoredSweep:
         scenario: the swept scenario.
         table: a row for every point.
         first: the run of the first point.
+        modelled: what was a model at any of the points, a sentence each.
     """
 
     scenario: Scenario
     table: pd.DataFrame
     first: StoredRun
+    modelled: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -110,6 +112,12 @@ class StoredComparison:
         """The first value's run on the first preset."""
         return self.runs[0][1][COMPARISON_PRESETS[0]]
 
+    @property
+    def modelled(self) -> tuple[str, ...]:
+        """What was a model in any of the runs, a sentence each."""
+        runs = (run for _, by_preset in self.runs for run in by_preset.values())
+        return tuple(dict.fromkeys(sentence for run in runs for sentence in run.summary["modelled"]))
+
 
 Stored = StoredRun | StoredSweep | StoredComparison
 
@@ -150,10 +158,7 @@ def _read_run(folder: Path) -> StoredRun:
 
 
 def _read_told(folder: Path) -> Told:
-    summary: dict[str, Any] = _whole(
-        folder / "summary.json", lambda path: json.loads(path.read_text("utf-8"))
-    )
-    return Told(_whole(folder / "scenario.toml", load), summary)
+    return Told(_whole(folder / "scenario.toml", load), _summary(folder))
 
 
 def _read_comparison(folder: Path) -> StoredComparison:
@@ -172,7 +177,16 @@ def _read_comparison(folder: Path) -> StoredComparison:
 def _read_sweep(folder: Path) -> StoredSweep:
     table: pd.DataFrame = _whole(folder / "sweep.parquet", pd.read_parquet)
     scenario = _whole(folder / "sweep.toml", load)
-    return StoredSweep(scenario, table, _read_run(folder / "points" / str(table["point"].iloc[0])))
+    points = [folder / "points" / str(point) for point in table["point"]]
+    sentences = (sentence for point in points for sentence in _summary(point)["modelled"])
+    return StoredSweep(scenario, table, _read_run(points[0]), tuple(dict.fromkeys(sentences)))
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = _whole(
+        folder / "summary.json", lambda path: json.loads(path.read_text("utf-8"))
+    )
+    return summary
 
 
 def _whole(path: Path, read_file: Callable[[Path], T]) -> T:

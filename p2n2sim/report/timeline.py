@@ -20,6 +20,7 @@ KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("make triples (modelled)", style.INK, ("generate triple (modelled)",)),
     ("share, mask, open", style.BLUE, ("share", "mask", "open", "agree on keys")),
     ("multiply", style.VERMILLION, ("multiply", "multiply and mask")),
+    ("encrypt, add, decrypt", style.ORANGE, ("encrypt", "add ciphertexts", "decrypt h1")),
     (
         "hidden layers",
         style.GREEN,

@@ -128,12 +128,28 @@ def _check_engine(scenario: Scenario) -> None:
         )
     if protocol.opened == "activation":
         _check_activation_opened(secret, all_layers(scenario))
-    taylor = protocol.activation == "polynomial" and protocol.polynomial.method == "taylor"
-    if taylor and "relu" in model.activation_list[:secret]:
+    if protocol.activation == "polynomial":
+        _check_polynomial(scenario)
+
+
+def _check_polynomial(scenario: Scenario) -> None:
+    """What polynomials for activations need."""
+    protocol = scenario.protocol
+    used = scenario.model.activation_list[: protocol.layers_under_sharing]
+    if protocol.polynomial.method == "taylor" and "relu" in used:
         raise ScenarioError(
             "protocol.polynomial.method",
             "the ReLU has no Taylor series at 0",
             "'least-squares' or 'chebyshev' would do",
+        )
+    # u = x / 2^q has f + q fractional bits and reaches 1; its square must stay below 2^(ring_bits - 2).
+    f, largest = protocol.fractional_bits, (protocol.ring_bits - 3) // 2 - protocol.fractional_bits
+    if largest < 0 or protocol.polynomial.range > 1 << largest:
+        raise ScenarioError(
+            "protocol.polynomial.range",
+            f"the square of a number up to {protocol.polynomial.range:g} with {f} fractional bits leaves a "
+            f"ring of {protocol.ring_bits} bits",
+            "fewer fractional_bits would do" + (f", or at most {1 << largest}" if largest >= 0 else ""),
         )
 
 

@@ -106,7 +106,7 @@ def test_seal_grants_every_choice_of_primes_128_bits_of_security(value_bits, par
     """The context is valid at that level, its primes have the bits that the sizes are computed from."""
     parameters = CkksParameters(value_bits, parties)
     assert parameters.total_bits == seal.CoeffModulus.MaxBitCount(4096, seal.SEC_LEVEL_TYPE.TC128)
-    context = ckks._context(parameters)
+    context = ckks.seal_context(parameters)
     primes = context.key_context_data().parms().coeff_modulus()
     assert tuple(prime.bit_count() for prime in primes) == (*parameters.prime_bits, parameters.special_bits)
     assert len({prime.value() for prime in primes}) == len(primes)

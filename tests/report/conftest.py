@@ -1,4 +1,4 @@
-"""Finished folders to report on: two runs and three sweeps, made once."""
+"""Finished folders to report on: three runs and four sweeps, made once."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests import tiny
 _SWEEPS = {
     "by-bandwidth": '"network.bandwidth" = ["10 Mbit/s", "1 Mbit/s", "100 kbit/s"]',
     "by-size": '"data.fraction" = [0.4, 0.7, 1.0]\n"data.holders" = [2, 3]',
+    "by-protocol": '"protocol.first_layer" = ["algorithm1", "ckks"]',
     "by-width": '"model.hidden" = [[2], [4, 3]]',
 }
 
@@ -25,10 +26,16 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     home = tmp_path_factory.mktemp("finished")
     path = tiny.write_scenario(home)
     out = {}
-    for name, options in {"two": [], "four": ["data.holders=4"]}.items():
+    kinds = {
+        "two": [],
+        "four": ["data.holders=4"],
+        "modelled": ["protocol.first_layer=paillier", "protocol.crypto=modelled"],
+    }
+    for name, options in kinds.items():
         scenario = load(path, [f"name={name}", "network.bandwidth=1 Mbit/s", *options])
         out[name] = folder.save(run(scenario, threads=1), home / name)
     for name, table in _SWEEPS.items():
         tiny.write_scenario(home, f"[sweep]\n{table}\n")
-        out[name] = sweep(load(path, [f"name={name}"]), home / name, jobs=2).parent
+        scenario = load(path, [f"name={name}", "protocol.crypto=modelled"])  # needs ciphertexts
+        out[name] = sweep(scenario, home / name, jobs=2).parent
     return out

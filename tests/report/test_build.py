@@ -48,7 +48,7 @@ def test_files_beside_every_figure(folders: dict[str, Path], tmp_path: Path) -> 
     build(list(folders.values()), tmp_path / "out")
     figures = tmp_path / "out" / "figures"
     names = {path.stem for path in figures.iterdir()}
-    assert len(names) == 2 * 2 + 1 + 2 + 1
+    assert len(names) == 3 * 2 + 1 + 2 + 1 + 1
     readme = (tmp_path / "out" / "README.md").read_text("utf-8")
     for name in names:
         assert {path.suffix for path in figures.glob(f"{name}.*")} == {".svg", ".png", ".csv"}
@@ -77,6 +77,44 @@ def test_page_tells_the_results(folders: dict[str, Path], tmp_path: Path) -> Non
         "share of UV",
     ):
         assert what in text
+
+
+SENTENCE = "ciphertexts: sizes and costs are exact, the values travelled in the clear"
+
+
+@pytest.mark.parametrize(("name", "which"), [("modelled", "paillier"), ("by-protocol", "ckks")])
+def test_what_is_modelled_is_said(folders: dict[str, Path], tmp_path: Path, name: str, which: str) -> None:
+    """At the top, under the heading and in every caption, for a run and for a sweep with such a point."""
+    for folder, modelled in ((folders[name], True), (folders["two"], False), (folders["by-size"], False)):
+        page = build([folder], tmp_path / folder.name)
+        readme = (tmp_path / folder.name / "README.md").read_text("utf-8")
+        for text in (page.read_text("utf-8"), readme):
+            assert ("modelled parts" in text) == modelled
+            assert (f"Modelled: {which} {SENTENCE}." in text) == modelled
+        captions = re.findall("<figcaption>.*</figcaption>", page.read_text("utf-8"))
+        assert captions
+        assert all((f"MODELLED: {which} {SENTENCE}." in caption) == modelled for caption in captions)
+
+
+def test_an_unchanged_machine_profile_is_not_said_to_be_changed(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """The scenarios here leave [compute] alone, so no caption names a role."""
+    text = build([folders["two"]], tmp_path / "out").read_text("utf-8")
+    assert "machine profile reference, one core a party)." in text
+    assert "changed for" not in text
+
+
+def test_ciphertexts_have_a_column_of_their_own(folders: dict[str, Path], tmp_path: Path) -> None:
+    """Only where a run has any; the cells of a row are as many as the columns."""
+    for name, titles in (("two", 3), ("modelled", 4)):
+        build([folders[name]], tmp_path / name)
+        lines = (tmp_path / name / "README.md").read_text("utf-8").splitlines()
+        at = lines.index("### What each party learned") + 2
+        table = [line for line in lines[at:] if line.startswith("|")]
+        assert {line.replace("\\|", "").count("|") for line in table} == {titles + 1}
+        assert ("encrypted (bytes)" in table[0]) == (titles == 4)
+        assert len(table) == 2 + len(read(folders[name]).summary["views"])  # type: ignore[union-attr]
 
 
 def test_a_report_replaces_a_report(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -96,6 +96,25 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "protocol.polynomial.method: the ReLU has no Taylor series at 0",
     ),
     (
+        {
+            "protocol__secret_layers": 2,
+            "protocol__activation": "polynomial",
+            "protocol__polynomial__range": 1025.0,
+        },
+        "protocol.polynomial.range: the square of a number up to 1025 with 20 fractional bits leaves a ring "
+        "of 64 bits; fewer fractional_bits would do, or at most 1024",
+    ),
+    (
+        {
+            "protocol__secret_layers": 2,
+            "protocol__activation": "polynomial",
+            "protocol__ring_bits": 32,
+            "protocol__fractional_bits": 14,
+        },
+        "protocol.polynomial.range: the square of a number up to 5 with 14 fractional bits leaves a ring of "
+        "32 bits; fewer fractional_bits would do, or at most 1",
+    ),
+    (
         {"data__label_owner": ["A", "B"]},
         "data.label_owner: found ['A', 'B'], but several label owners would each need a head of",
     ),
