@@ -32,6 +32,7 @@ Overrides = Annotated[
 DataDir = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Look for data files here first.")
 ]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes at a time; default: one a core.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no tables.")]
 
 
@@ -64,7 +65,7 @@ def sweep_command(
         Path | None, typer.Option(metavar="DIR", help="Sweep folder; by default runs/NAME.")
     ] = None,
     data: DataDir = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time; default: one a core.")] = None,
+    jobs: Jobs = None,
     quiet: Quiet = False,
 ) -> None:
     """Run every point of a [sweep] table. What is finished already is not run again."""
@@ -73,12 +74,33 @@ def sweep_command(
         _commands().run_sweep(settings, out, data_dir=data, jobs=jobs, quiet=quiet)
 
 
+@app.command("compare")
+def compare_command(
+    scenario: ScenarioFile,
+    vary: Annotated[str, typer.Option(metavar="KEY", help="Whose values.")] = "protocol.first_layer",
+    values: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Which; by default all that are allowed.")
+    ] = None,
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder; by default runs/NAME-compare-KEY.")
+    ] = None,
+    data: DataDir = None,
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+) -> None:
+    """Put the values of a key side by side on LAN and WAN links. Continues where it stopped."""
+    settings = load(scenario, overrides or ())
+    with _naming(scenario, overrides or ()):
+        _commands().run_comparison(settings, vary, values, out, data_dir=data, jobs=jobs, quiet=quiet)
+
+
 @app.command("report")
 def report_command(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run and sweep folders.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Finished folders.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the page goes.")],
 ) -> None:
-    """Render run and sweep folders as a page. It is one HTML file, with figures and CSV files beside it."""
+    """Render runs, sweeps, comparisons as a page. One HTML file, with figures and CSV files beside it."""
     _commands().render(folders, out)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,11 +13,14 @@ from rich.console import Console
 from p2n2sim import folder
 from p2n2sim.assemble import assemble
 from p2n2sim.calibrate import measure, to_table
-from p2n2sim.console import RunProgress, progress_bar, summary_tables
+from p2n2sim.compare import compare, folder_name, plan
+from p2n2sim.console import STAND_IN, RunProgress, comparison_tables, progress_bar, summary_tables
 from p2n2sim.data.catalogue import catalogue
 from p2n2sim.data.fetch import fetch_creditcard
 from p2n2sim.errors import InputError, PartyLostError
 from p2n2sim.report.build import build
+from p2n2sim.report.comparison import footnotes, screens
+from p2n2sim.report.read import StoredComparison, read
 from p2n2sim.run import Silent, run
 from p2n2sim.scenario.load import points
 from p2n2sim.scenario.sections import Scenario
@@ -65,7 +69,47 @@ def run_sweep(
 ) -> None:
     """Runs what is missing of a sweep."""
     target = out or RUNS / scenario.name
+    with _showing_points(scenario, target, Console(stderr=True, quiet=quiet)) as show:
+        table = sweep(scenario, target, data_dir=data_dir, jobs=jobs, on_point=show)
+    if not quiet:
+        _say(Console(), f"sweep folder: {target}\ntable:        {table}")
+
+
+def run_comparison(
+    scenario: Scenario,
+    key: str,
+    values: str | None,
+    out: Path | None,
+    *,
+    data_dir: Path | None,
+    jobs: int | None,
+    quiet: bool,
+) -> None:
+    """Runs what is missing of a comparison, renders its report, and shows the table."""
+    planned = plan(scenario, key, values)
+    target = out or RUNS / folder_name(scenario, key)
     err = Console(stderr=True, quiet=quiet)
+    for value, reason in planned.note.left_out.items():
+        _say(err, f"left out: {value} ({reason})")
+    with _showing_points(planned.scenario, target, err) as show:
+        page = compare(planned, target, data_dir=data_dir, jobs=jobs, on_point=show)
+    if quiet:
+        return
+    stored = read(target)
+    assert isinstance(stored, StoredComparison)  # just written
+    console = Console()
+    if stored.first.summary["data"]["stand_in"]:
+        console.print(STAND_IN)
+    console.print(comparison_tables(screens(stored)))
+    _say(console, "\n".join(["", *footnotes(stored)]))
+    _say(console, f"\ncomparison folder: {target}\npage:              {page}")
+
+
+@contextlib.contextmanager
+def _showing_points(
+    scenario: Scenario, target: Path, err: Console
+) -> Iterator[Callable[[Point, int, int], None]]:
+    """Within it, a function that shows the points of a sweep as they are finished."""
     with progress_bar(err) as bar:
         task = bar.add_task(scenario.name, total=math.prod(map(len, scenario.sweep.values())))
 
@@ -74,16 +118,14 @@ def run_sweep(
             _say(err, f"{done}/{total} {point}")
 
         try:
-            table = sweep(scenario, target, data_dir=data_dir, jobs=jobs, on_point=show)
+            yield show
         except KeyboardInterrupt:
             _say(err, f"interrupted; finished points are kept in {target}, the same command continues")
             raise
-    if not quiet:
-        _say(Console(), f"sweep folder: {target}\ntable:        {table}")
 
 
 def render(folders: Sequence[Path], out: Path) -> None:
-    """Renders run and sweep folders as a page."""
+    """Renders folders of runs, sweeps and comparisons as a page."""
     _say(Console(), f"report: {build(folders, out)}")
 
 

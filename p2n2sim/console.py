@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -20,7 +20,10 @@ from rich.text import Text
 from p2n2sim.assemble import Setup
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
-from p2n2sim.summary import auc
+from p2n2sim.scenario.protocol import WHOLE, protocol_name
+from p2n2sim.summary import auc, in_digits, training_loss
+
+STAND_IN = Text("These are stand-in data, not the published set.", style="bold yellow")
 
 
 def progress_bar(console: Console) -> Progress:
@@ -78,22 +81,46 @@ class RunProgress:
             return
         assert self._setup is not None  # begin comes first
         self._console.print(
-            f"epoch {done.epoch}: loss {self._loss_train:.6f} training, {done.loss:.6f} test, "
-            f"AUC {auc(self._setup.dataset.y_test, done.logits):.4f}",
+            f"epoch {done.epoch}: loss {self._training_loss()}, {done.loss:.6f} test, "
+            f"AUC {in_digits(auc(self._setup.dataset.y_test, done.logits), 4)}",
             markup=False,
             highlight=False,
         )
+
+    def _training_loss(self) -> str:
+        assert self._setup is not None  # as above
+        if protocol_name(self._setup.scenario) == WHOLE:
+            return "not opened in training"
+        return f"{self._loss_train:.6f} training"
 
 
 def summary_tables(summary: Mapping[str, Any]) -> RenderableType:
     """The tables at the end of a run."""
     parts: list[RenderableType] = []
     if summary["data"]["stand_in"]:
-        parts.append(Text("These are stand-in data, not the published set.", style="bold yellow"))
+        parts.append(STAND_IN)
     parts += [Text(f"Modelled: {sentence}.", style="bold yellow") for sentence in summary["modelled"]]
     for table in (_quality(summary), _time(summary), _traffic(summary), _views(summary)):
         parts += [Text(""), table]
     return Group(*parts)
+
+
+def comparison_tables(
+    parts: Iterable[tuple[str, Sequence[str], Sequence[Sequence[str]]]],
+) -> RenderableType:
+    """What a comparison ends with.
+
+    Args:
+        parts: title, headings and rows of each table.
+    """
+    tables: list[RenderableType] = []
+    for title, heads, rows in parts:
+        table = _table(title, *heads)
+        table.columns[0].no_wrap = True  # what a row is about is never folded; words of the others are
+        for row in rows:
+            table.add_row(*row)
+        tables += [Text(""), table]
+    return Group(*tables)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -106,22 +133,26 @@ def _table(title: str, *columns: str) -> Table:
 
 def _quality(summary: Mapping[str, Any]) -> Table:
     table = _table("Quality", "", "AUC", "test loss", "training loss")
-    for name, key in ((f"protocol ({summary['protocol']})", "metrics"), ("plain network", "baseline")):
-        values = summary[key]
-        table.add_row(
-            name, f"{values['auc']:.4f}", f"{values['loss_test']:.6f}", f"{values['loss_train']:.6f}"
-        )
+    own, plain = summary["metrics"], summary["baseline"]
+    for name, values, trained in (
+        (f"protocol ({summary['protocol']})", own, training_loss(summary, 6)),
+        ("plain network", plain, in_digits(plain["loss_train"], 6)),
+    ):
+        table.add_row(name, in_digits(values["auc"], 4), in_digits(values["loss_test"], 6), trained)
     return table
 
 
 def _time(summary: Mapping[str, Any]) -> Table:
     time, batch = summary["time"], summary["traffic"]["one_batch"]
     table = _table("Time", "", "seconds", "rounds")
+    table.add_row("virtual: before the first batch", f"{time['setup_s']:.3f}", "")
     table.add_row("virtual: training", f"{time['train_s']:.3f}", "")
     table.add_row("virtual: prediction", f"{time['predict_s']:.3f}", "")
     table.add_row("virtual: whole run", f"{time['virtual_s']:.3f}", f"{summary['traffic']['rounds']:,}")
     table.add_row(f"virtual: one batch of {batch['rows']:,}", f"{batch['seconds']:.4f}", f"{batch['rounds']}")
     table.add_row("wall: this simulation", f"{time['wall_s']:.2f}", "")
+    table.add_row("processor: the protocol", f"{time['simulation_processor_s']:.2f}", "")
+    table.add_row("processor: plain network", f"{time['plain_processor_s']:.2f}", "")
     return table
 
 

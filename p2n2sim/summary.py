@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from p2n2sim.assemble import Setup
 from p2n2sim.messages import Floats
 from p2n2sim.parties.homomorphic import SCHEMES
 from p2n2sim.parties.passes import Pass
-from p2n2sim.scenario.protocol import SHARED, protocol_name, under_engine
+from p2n2sim.scenario.protocol import SHARED, WHOLE, protocol_name, under_engine
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
 
@@ -55,6 +55,23 @@ def auc(y: Floats, logits: Floats) -> float:
     if np.isnan(logits).any():
         return math.nan
     return float(roc_auc_score(y, expit(logits.astype(np.float64))))
+
+
+def in_digits(value: float | None, digits: int) -> str:
+    """A number of a summary as text, ``–`` where it is unknown.
+
+    Args:
+        value: NaN in a run that has just ended and None in one read from its folder where nobody knows it.
+        digits: after the point.
+    """
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def training_loss(summary: Mapping[str, Any], digits: int) -> str:
+    """The last epoch's training loss as text; with the whole network under sharing nobody opens it."""
+    if summary["protocol"] == WHOLE:
+        return "not opened"
+    return in_digits(summary["metrics"]["loss_train"], digits)
 
 
 def batches_frame(outcome: Outcome) -> pd.DataFrame:
@@ -127,10 +144,11 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
 
 
 def _stage_seconds(batches: pd.DataFrame, end: float) -> dict[str, float]:
-    """Virtual seconds of training and of prediction: from a batch's beginning to the next one's."""
+    """Virtual seconds before the first batch, and of training and prediction: from one batch to the next."""
     lengths = np.diff(batches["began_s"], append=end)
     by_stage = pd.Series(lengths).groupby(batches["stage"]).sum()
-    return {f"{stage}_s": float(by_stage.get(stage, 0.0)) for stage in ("train", "predict")}
+    setup = {"setup_s": float(batches["began_s"].iloc[0])}
+    return setup | {f"{stage}_s": float(by_stage.get(stage, 0.0)) for stage in ("train", "predict")}
 
 
 def _totals(ledger: pd.DataFrame) -> dict[str, int]:
@@ -155,13 +173,15 @@ def _one_batch(ledger: pd.DataFrame, batches: pd.DataFrame) -> dict[str, float |
     batch = batches.iloc[position]
     mine = ledger[ledger["step"] == batch["step"]]
     earlier = ledger[ledger["step"] < batch["step"]]
-    online = mine[mine["phase"] == "online"]
+    online, offline = (mine[mine["phase"] == phase] for phase in ("online", "offline"))
     before = earlier[earlier["phase"] == "online"]["round"].max() if position else 0
     ends = batches["began_s"].iloc[position + 1] if position + 1 < len(batches) else ledger["arrived_s"].max()
     return {
         "step": int(batch["step"]),
         "rows": int(batch["rows"]),
         **_totals(mine),
+        "online_payload_bytes": int(online["payload_bytes"].sum()),
+        "offline_payload_bytes": int(offline["payload_bytes"].sum()),
         "rounds": int(online["round"].max() - before),
         "seconds": float(ends - batch["began_s"]),
     }

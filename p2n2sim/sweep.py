@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import json
 import multiprocessing
 import os
 import re
@@ -21,6 +20,7 @@ import pandas as pd
 
 from p2n2sim import folder
 from p2n2sim.errors import InputError, P2N2SimError, ScenarioError
+from p2n2sim.report.text import written
 from p2n2sim.run import run
 from p2n2sim.scenario.load import parse, points, to_toml
 from p2n2sim.scenario.sections import Scenario
@@ -44,7 +44,7 @@ class Point:
     folder: Path
 
     def __str__(self) -> str:
-        return ", ".join(f"{key} = {_as_text(value)}" for key, value in self.values.items())
+        return ", ".join(f"{key} = {written(value)}" for key, value in self.values.items())
 
 
 class SweepError(P2N2SimError):
@@ -204,11 +204,7 @@ def _write_table(grid: list[Point], out: Path) -> Path:
     )
     for key in grid[0].values:
         if frame[key].dtype == object:  # lists, or a mixture: no type for a column
-            frame[key] = frame[key].map(_as_text)
+            frame[key] = frame[key].map(written)
     unfinished = out / f".{TABLE}.unfinished"
     frame.to_parquet(unfinished, index=False)
     return unfinished.rename(out / TABLE)
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)

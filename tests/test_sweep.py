@@ -26,7 +26,7 @@ from p2n2sim.sweep import Point, SweepError, sweep
 from tests import tiny
 
 SWEEP = '[sweep]\n"train.epochs" = [1, 2]\n"model.hidden" = [[4, 3], [2]]\n'
-WALL = ["time.wall_s", "time.processor_s"]
+WALL = [f"time.{name}_s" for name in ("wall", "processor", "simulation_processor", "plain_processor")]
 
 
 @pytest.fixture(autouse=True)

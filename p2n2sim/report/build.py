@@ -13,12 +13,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from p2n2sim.errors import InputError
 from p2n2sim.report import style
+from p2n2sim.report.bars import side_by_side
+from p2n2sim.report.comparison import COLUMNS, notes, texts
 from p2n2sim.report.figures import Exhibit, of_run, of_sweep
-from p2n2sim.report.read import StoredRun, StoredSweep, read
+from p2n2sim.report.read import Stored, StoredComparison, StoredRun, StoredSweep, read
 from p2n2sim.report.text import size, span, without_folders
+from p2n2sim.summary import in_digits
 
 MARKER = "p2n2sim report"
-_PAGE, _README = "index.html", "README.md"
+_PAGE, _README, _FIGURES = "index.html", "README.md", "figures"
 
 
 def build(folders: Sequence[Path], out: Path) -> Path:
@@ -38,6 +41,34 @@ def build(folders: Sequence[Path], out: Path) -> Path:
         InputError: a folder cannot be read, two have the same name, or something else is at `out`.
     """
     _check_free(out)
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    _render(folders, unfinished)
+    if out.exists():
+        shutil.rmtree(out)
+    unfinished.rename(out)
+    return out / _PAGE
+
+
+def build_within(folder: Path) -> Path:
+    """Renders a folder into itself: the page and what goes with it lie beside what they were made of.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    unfinished = folder / ".report.unfinished"
+    _render([folder], unfinished)
+    shutil.rmtree(folder / _FIGURES, ignore_errors=True)
+    for name in (_FIGURES, _README, _PAGE):
+        (unfinished / name).rename(folder / name)
+    unfinished.rmdir()
+    return folder / _PAGE
+
+
+def _render(folders: Sequence[Path], out: Path) -> None:
+    """Writes a report's files to a new folder."""
     stored = [read(folder) for folder in folders]
     names = [item.name for item in stored]
     for name in names:
@@ -45,10 +76,9 @@ def build(folders: Sequence[Path], out: Path) -> Path:
             raise InputError(
                 name, "two folders hold a scenario of this name", "report them apart, or rename one"
             )
-    unfinished = out.with_name(f".{out.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    (unfinished / "figures").mkdir(parents=True)
-    sections = [_section(item, unfinished / "figures") for item in stored]
+    shutil.rmtree(out, ignore_errors=True)
+    (out / _FIGURES).mkdir(parents=True)
+    sections = [_section(item, out / _FIGURES) for item in stored]
     runs = [item if isinstance(item, StoredRun) else item.first for item in stored]
     environment = _environment()
     for template, name in (("page.html.j2", _PAGE), ("readme.md.j2", _README)):
@@ -59,11 +89,7 @@ def build(folders: Sequence[Path], out: Path) -> Path:
             stand_in=any(r.summary["data"]["stand_in"] for r in runs),
             modelled=any(r.summary["modelled"] if isinstance(r, StoredRun) else r.modelled for r in stored),
         )
-        (unfinished / name).write_text(text, "utf-8")
-    if out.exists():
-        shutil.rmtree(out)
-    unfinished.rename(out)
-    return out / _PAGE
+        (out / name).write_text(text, "utf-8")
 
 
 def _check_free(out: Path) -> None:
@@ -72,6 +98,8 @@ def _check_free(out: Path) -> None:
     page = out / _PAGE
     if not page.is_file() or MARKER not in page.read_text("utf-8", errors="replace")[:2000]:
         raise InputError(str(out), "it is there and holds no report", "name another folder with --out")
+    if others := sorted({path.name for path in out.iterdir()} - {_PAGE, _README, _FIGURES}):
+        raise InputError(str(out), f"beside a report it holds {others[0]}", "name another folder with --out")
 
 
 def _environment() -> Environment:
@@ -85,6 +113,7 @@ def _environment() -> Environment:
     )
     environment.filters["span"] = span
     environment.filters["size"] = size
+    environment.filters["in_digits"] = in_digits
     environment.filters["cell"] = _cell
     return environment
 
@@ -94,18 +123,23 @@ def _cell(text: object) -> str:
     return str(text).replace("|", "\\|")
 
 
-def _section(item: StoredRun | StoredSweep, figures: Path) -> dict[str, object]:
+def _section(item: Stored, figures: Path) -> dict[str, object]:
     """What the templates say of one folder; writes its figures."""
-    exhibits = list(of_run(item) if isinstance(item, StoredRun) else of_sweep(item))
-    run = item if isinstance(item, StoredRun) else item.first
+    table = None
+    if isinstance(item, StoredComparison):
+        exhibits, table = [side_by_side(item)], _comparison_rows(item)
+    elif isinstance(item, StoredSweep):
+        exhibits, table = list(of_sweep(item)), _sweep_rows(item)
+    else:
+        exhibits = list(of_run(item))
     return {
         "name": item.name,
         "title": without_folders(item.scenario.title or item.scenario.name),
-        "summary": run.summary if isinstance(item, StoredRun) else None,
+        "summary": item.summary if isinstance(item, StoredRun) else None,
         "modelled": item.summary["modelled"] if isinstance(item, StoredRun) else item.modelled,
-        "views": _views(run) if isinstance(item, StoredRun) else None,
+        "views": _views(item) if isinstance(item, StoredRun) else None,
         "exhibits": [_write(exhibit, figures) for exhibit in exhibits],
-        "table": _sweep_rows(item) if isinstance(item, StoredSweep) else None,
+        "table": table,
     }
 
 
@@ -135,8 +169,8 @@ def _themed(svg: str, title: str) -> str:
     return svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(title)}" ', 1)
 
 
-def _results(stored: Sequence[StoredRun | StoredSweep]) -> list[dict[str, object]]:
-    """A row for every run; sweeps have tables of their own."""
+def _results(stored: Sequence[Stored]) -> list[dict[str, object]]:
+    """A row for every run; sweeps and comparisons have tables of their own."""
     return [{**item.summary, "name": item.name} for item in stored if isinstance(item, StoredRun)]
 
 
@@ -167,8 +201,8 @@ def _sweep_rows(sweep: StoredSweep) -> dict[str, object]:
     columns: dict[str, tuple[str, Callable[[Any], str]]] = {
         "time.train_s": ("training, virtual s", lambda v: f"{v:.3f}"),
         "time.virtual_s": ("whole run, virtual s", lambda v: f"{v:.3f}"),
-        "metrics.auc": ("AUC", lambda v: f"{v:.4f}"),
-        "baseline.auc": ("AUC, plain", lambda v: f"{v:.4f}"),
+        "metrics.auc": ("AUC", lambda v: in_digits(v, 4)),
+        "baseline.auc": ("AUC, plain", lambda v: in_digits(v, 4)),
         "traffic.wire_bytes": ("on the wire", size),
         "traffic.messages": ("messages", lambda v: f"{v:,}"),
         "traffic.rounds": ("rounds", lambda v: f"{v:,}"),
@@ -179,4 +213,14 @@ def _sweep_rows(sweep: StoredSweep) -> dict[str, object]:
         [*(str(row[key]) for key in sweep.keys), *(form(row[name]) for name, (_, form) in columns.items())]
         for row in table.to_dict("records")
     ]
-    return {"head": [*sweep.keys, *(title for title, _ in columns.values())], "rows": rows}
+    return {"head": [*sweep.keys, *(title for title, _ in columns.values())], "rows": rows, "notes": []}
+
+
+def _comparison_rows(comparison: StoredComparison) -> dict[str, object]:
+    """The comparison's table as texts; the columns of words come last."""
+    return {
+        "head": [comparison.note.key, *(column.title for column in COLUMNS)],
+        "rows": texts(comparison),
+        "words_from": 1 + [column.wordy for column in COLUMNS].index(True),
+        "notes": notes(comparison),
+    }

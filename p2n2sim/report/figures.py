@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,8 +26,10 @@ from p2n2sim.report.provenance import (
 )
 from p2n2sim.report.read import StoredRun, StoredSweep
 from p2n2sim.report.text import size, three_digits
+from p2n2sim.scenario.protocol import WHOLE
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.scenario.units import Bandwidth
+from p2n2sim.summary import in_digits
 
 _SIZE = (7.2, 4.0)  # inches
 _MOST_LINKS = 20
@@ -78,11 +81,16 @@ def losses(run: StoredRun) -> Exhibit:
     summary = run.summary
     caption = (
         f"Average loss by epoch (as in the paper's Figures 3 and 4). Test AUC at the end: "
-        f"{summary['metrics']['auc']:.4f}, of the plain network on the same batches "
-        f"{summary['baseline']['auc']:.4f}. A training loss is averaged while the weights move, a test loss "
-        f"is taken after the epoch. {origin(run.scenario, summary)}"
+        f"{in_digits(summary['metrics']['auc'], 4)}, of the plain network on the same batches "
+        f"{in_digits(summary['baseline']['auc'], 4)}. A training loss is averaged while the weights move, a "
+        f"test loss is taken after the epoch.{_unopened(summary)} {origin(run.scenario, summary)}"
     )
     return Exhibit(f"{run.name}-loss", "Loss by epoch", figure, run.metrics, caption)
+
+
+def _unopened(summary: Mapping[str, Any]) -> str:
+    whole = summary["protocol"] == WHOLE
+    return " Under secret sharing the training loss stays shared: nobody opens it." if whole else ""
 
 
 def traffic(run: StoredRun) -> Exhibit:

@@ -32,7 +32,10 @@ def draw_loss(axes: Axes, metrics: pd.DataFrame, batches: pd.DataFrame, *, proto
     for part, colour, marker in _SERIES:
         own = metrics[["epoch", f"loss_{part}"]].dropna()
         plain = metrics[["epoch", f"plain_loss_{part}"]].dropna()
-        axes.plot(*own.to_numpy().T, color=colour, marker=marker, markersize=5, label=f"{protocol}, {part}")
+        if len(own):  # with the whole network under sharing nobody knows the training loss
+            axes.plot(
+                *own.to_numpy().T, color=colour, marker=marker, markersize=5, label=f"{protocol}, {part}"
+            )
         axes.plot(
             *plain.to_numpy().T,
             color=colour,

@@ -13,6 +13,7 @@ from p2n2sim.report.provenance import called, origin
 from p2n2sim.report.tables import Tables
 from p2n2sim.report.text import size, span, without_folders
 from p2n2sim.report.timeline import draw_timeline, title
+from p2n2sim.summary import in_digits, training_loss
 
 _WIDTH = 12.5  # inches
 _CAPTION_CHARACTERS = 178
@@ -58,9 +59,9 @@ def _write_facts(axes: Axes, run: Tables) -> None:
     online = traffic["by_phase"].get("online", {"wire_bytes": 0})["wire_bytes"]
     rows = [
         ("", called(run.summary), "plain"),
-        ("AUC on the test rows", f"{own['auc']:.4f}", f"{plain['auc']:.4f}"),
-        ("loss on the test rows", f"{own['loss_test']:.5f}", f"{plain['loss_test']:.5f}"),
-        ("loss on the training rows", f"{own['loss_train']:.5f}", f"{plain['loss_train']:.5f}"),
+        ("AUC on test rows", in_digits(own["auc"], 4), in_digits(plain["auc"], 4)),
+        ("loss on test rows", in_digits(own["loss_test"], 5), in_digits(plain["loss_test"], 5)),
+        ("loss on training rows", training_loss(run.summary, 5), in_digits(plain["loss_train"], 5)),
         ("virtual time of training", span(time["train_s"]), ""),
         ("virtual time, all", span(time["virtual_s"]), ""),
         ("bytes on the wire", size(traffic["wire_bytes"]), ""),

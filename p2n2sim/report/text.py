@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from pathlib import PurePosixPath, PureWindowsPath
@@ -45,6 +46,11 @@ def rate(bits_per_s: float) -> str:
         if bits_per_s >= scale:
             return f"{bits_per_s / scale:g} {unit}"
     return f"{bits_per_s:g} bit/s"
+
+
+def written(value: object) -> str:
+    """A value of a scenario's key as text: names as they are, lists and truth values as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def words(camel_case: str) -> str:

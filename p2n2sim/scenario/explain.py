@@ -56,6 +56,14 @@ def is_key(place: str) -> bool:
     return all(names) and bool(_types_at(names))
 
 
+def choices(key: str) -> tuple[Any, ...]:
+    """The values that a dotted key can have, where they are few and fixed; else nothing."""
+    kinds = _types_at(key.split("."))
+    if bool in kinds:
+        return (False, True)
+    return tuple(value for kind in kinds if get_origin(kind) is Literal for value in get_args(kind))
+
+
 def shown(value: object) -> str:
     """A value as it is written in a file, not too much of it."""
     text = str(value).lower() if isinstance(value, bool) else repr(value)

@@ -149,6 +149,15 @@ def set_key(tree: Tree, key: str, value: object, where: str) -> None:
     tree[last] = value
 
 
+def read_value(text: str) -> object:
+    """A value as the command line has it: TOML, or else the text itself."""
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text.strip()
+    return read["value"] if len(read) == 1 else text.strip()
+
+
 def _read(path: Path) -> Tree:
     try:
         return tomllib.loads(path.read_text("utf-8-sig"))
@@ -184,12 +193,7 @@ def _parse_override(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
     if not equals:
         raise ScenarioError(f"--set {text}", "there is no '='", "write key=value, for example train.epochs=2")
-    key = key.replace('"', "").strip()  # network.links."A->B".latency, as the file has it
-    try:
-        read = tomllib.loads(f"value = {value}")
-    except (ValueError, RecursionError):
-        return key, value.strip()
-    return key, read["value"] if len(read) == 1 else value.strip()
+    return key.replace('"', "").strip(), read_value(value)  # network.links."A->B".latency, as the file has it
 
 
 def _changed(overrides: Iterable[str]) -> dict[str, str]:

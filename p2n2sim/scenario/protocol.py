@@ -8,6 +8,9 @@ from p2n2sim.scenario.sections import Scenario
 SHARED = ("algorithm1", "algorithm1-prg", "algorithm1-masked-once")
 """First-layer protocols that leave shares with the holders, on which further layers can go on."""
 
+WHOLE = "secureml"
+"""The name of a protocol that has all layers under secret sharing, and no server."""
+
 
 def all_layers(scenario: Scenario) -> int:
     """L, the number of layers: the hidden ones and the label's head."""
@@ -26,7 +29,7 @@ def protocol_name(scenario: Scenario) -> str:
     """What is run, in a word or two: the first layer's protocol, or how many layers are under sharing."""
     protocol, layers = scenario.protocol, all_layers(scenario)
     if protocol.layers_under_sharing == layers:
-        return "secureml"
+        return WHOLE
     if under_engine(scenario):
         return f"secret-layers-{protocol.layers_under_sharing}" + (
             "-activated" if protocol.opened == "activation" else ""
