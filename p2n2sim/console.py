@@ -100,6 +100,7 @@ def summary_tables(summary: Mapping[str, Any]) -> RenderableType:
     if summary["data"]["stand_in"]:
         parts.append(STAND_IN)
     parts += [Text(f"Modelled: {sentence}.", style="bold yellow") for sentence in summary["modelled"]]
+    parts += [Text(f"Shadow: {sentence}.") for sentence in summary["shadow"]]
     for table in (_quality(summary), _time(summary), _traffic(summary), _views(summary)):
         parts += [Text(""), table]
     return Group(*parts)

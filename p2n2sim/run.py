@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from p2n2sim.assemble import Setup, assemble
 from p2n2sim.baselines.plain import train_plain
 from p2n2sim.errors import FixedPointError
+from p2n2sim.mpc import ring
 from p2n2sim.nn.network import Parts, PlainNetwork
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
@@ -115,6 +116,7 @@ def run(
         outcome = Outcome() if outcome is None else outcome
         progress.begin(setup)
         _import_what_torch_imports_late()
+        _choose_kernels_early(setup)
         simulation_began = time.process_time()
         with _telling_where(outcome):
             simulate(
@@ -175,6 +177,13 @@ def _train_plain(setup: Setup, plain: PlainNetwork) -> list[Pass]:
             momentum=train.momentum,
             reduction=train.loss_reduction,
         )
+
+
+def _choose_kernels_early(setup: Setup) -> None:
+    """The fastest kernel for this shape is looked for once a process, which is no part of the protocol."""
+    layer, rows = setup.layer, setup.schedule.batch_size
+    for columns in (layer.features, 2 * layer.features):  # X theta, and [X | E] where X is masked once
+        ring.fastest(ring.shape_class(rows, columns, layer.units))
 
 
 def _inside_a_loop() -> bool:

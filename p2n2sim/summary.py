@@ -116,6 +116,7 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
         "protocol": protocol_name(scenario),
         "secret_layers": scenario.protocol.layers_under_sharing,
         "modelled": modelled(scenario),
+        "shadow": outcome.shadow.sentences() if outcome.shadow else [],
         "data": {
             "name": dataset.name,
             "source": dataset.source,

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from p2n2sim.mpc.width import Ring, Width, signed
 
+_MOST_TOLD = 10
+
 Exact = Callable[..., NDArray[Any]]
 """From Python integers to Python integers, in arrays of objects."""
 
@@ -77,6 +79,19 @@ class Shadow:
         self._holders = holders
         self._width = width
         self._pending: dict[tuple[int, int], _Pending] = {}
+
+    def sentences(self) -> list[str]:
+        """What it found: how much was recomputed, then the first overflows."""
+        found, limit = len(self.overflows), f"2^{self._width - 2}"
+        numbers = f"{self.checked:,} numbers recomputed in big integers"
+        if not found:
+            return [f"{numbers}: none reached {limit}, and all were right"]
+        more = [f"and {found - _MOST_TOLD:,} more operations"] if found > _MOST_TOLD else []
+        return [
+            f"{numbers}: {found:,} operations have a number that reached {limit} or is wrong",
+            *map(str, self.overflows[:_MOST_TOLD]),
+            *more,
+        ]
 
     def see(
         self,

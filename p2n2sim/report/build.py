@@ -137,6 +137,7 @@ def _section(item: Stored, figures: Path) -> dict[str, object]:
         "title": without_folders(item.scenario.title or item.scenario.name),
         "summary": item.summary if isinstance(item, StoredRun) else None,
         "modelled": item.summary["modelled"] if isinstance(item, StoredRun) else item.modelled,
+        "shadow": item.summary["shadow"] if isinstance(item, StoredRun) else [],
         "views": _views(item) if isinstance(item, StoredRun) else None,
         "exhibits": [_write(exhibit, figures) for exhibit in exhibits],
         "table": table,
