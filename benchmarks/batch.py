@@ -68,7 +68,7 @@ CASES = (
 FIRST_LAYERS = ("algorithm1", "algorithm1-prg", "algorithm1-masked-once", "masked-sum", "plaintext")
 
 
-def setup_of(case: Case, first_layer: str) -> tuple[Setup, Parts]:
+def setup_of(case: Case, protocol: Mapping[str, object], activations: str = "sigmoid") -> tuple[Setup, Parts]:
     """A run of training batches on random data; the plain network starts from the same weights."""
     random = np.random.default_rng(0)
     rows = case.rows * (case.batches + 1)  # the first batch warms up
@@ -77,9 +77,9 @@ def setup_of(case: Case, first_layer: str) -> tuple[Setup, Parts]:
     scenario = parse(
         {
             "name": case.name,
-            "model": {"hidden": case.hidden},
+            "model": {"hidden": case.hidden, "activations": activations},
             "train": {"epochs": 1, "batch_size": case.rows, "learning_rate": 1e-4},
-            "protocol": {"first_layer": first_layer},
+            "protocol": protocol,
         },
         "benchmark",
     )
@@ -92,7 +92,7 @@ def setup_of(case: Case, first_layer: str) -> tuple[Setup, Parts]:
 
 def protocol_seconds(case: Case, first_layer: str) -> list[float]:
     """Processor seconds of each training batch of one simulation, without its first."""
-    setup, _ = setup_of(case, first_layer)
+    setup, _ = setup_of(case, {"first_layer": first_layer})
     marks: list[float] = []
 
     def mark(batch: Batch) -> None:
@@ -104,7 +104,7 @@ def protocol_seconds(case: Case, first_layer: str) -> list[float]:
 
 def plain_seconds(case: Case, steps: int) -> list[float]:
     """Processor seconds of each plain step on one batch, without the first."""
-    setup, parts = setup_of(case, "algorithm1")
+    setup, parts = setup_of(case, {})
     network = PlainNetwork(parts)
     optimiser = sgd(network.parameters(), learning_rate=1e-4, momentum=0.0)
     X, y = setup.dataset.X_train[: case.rows], setup.dataset.y_train[: case.rows]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from typing import Any
 
 import torch
 from batch import CASES, plain_seconds, setup_of
@@ -20,11 +19,12 @@ from p2n2sim.parties.schedule import Batch
 from p2n2sim.simulate import Outcome, simulate
 
 ROUNDS = 5
-VARIANTS: dict[str, dict[str, Any]] = {
-    "three-piece sigmoid": {},
-    "ReLU hidden, three-piece head": {"activations": "relu"},
-    "square hidden, three-piece head": {"activations": "square"},
-    "polynomial of degree 3": {"polynomial": True},
+# Activations of the hidden layers, and how sigmoids are computed.
+VARIANTS = {
+    "three-piece sigmoid": ("sigmoid", "piecewise"),
+    "ReLU hidden, three-piece head": ("relu", "piecewise"),
+    "square hidden, three-piece head": ("square", "piecewise"),
+    "polynomial of degree 3": ("sigmoid", "polynomial"),
 }
 REPORTED = (
     ("SPU 0.9.5, three-piece sigmoid", 20.67, 78),
@@ -33,17 +33,10 @@ REPORTED = (
 )
 
 
-def keys_of(variant: dict[str, Any]) -> dict[str, Any]:
-    """The scenario's keys that a variant changes."""
-    protocol = {"secret_layers": 3, "first_layer": "algorithm1-masked-once"}
-    if variant.get("polynomial"):
-        protocol["activation"] = "polynomial"
-    return {"model": {"activations": variant.get("activations", "sigmoid")}, "protocol": protocol}
-
-
-def measure(variant: dict[str, Any]) -> tuple[float, float, int, list[float]]:
+def measure(activations: str, activation: str) -> tuple[float, float, int, list[float]]:
     """MB sent by each party online, MB offline, rounds, and processor seconds of each batch but the first."""
-    setup, _ = setup_of(CASES[0], keys_of(variant))
+    protocol = {"secret_layers": 3, "first_layer": "algorithm1-masked-once", "activation": activation}
+    setup, _ = setup_of(CASES[0], protocol, activations)
     outcome, marks = Outcome(), list[float]()
 
     def mark(batch: Batch) -> None:
@@ -71,11 +64,11 @@ def main() -> None:
         for _ in range(ROUNDS):
             plain += plain_seconds(CASES[0], 4 * CASES[0].batches)
             for name, variant in VARIANTS.items():
-                online, offline, rounds, seconds = measure(variant)
+                online, offline, rounds, seconds = measure(*variant)
                 times[name] += seconds
         step = statistics.median(plain)
         for name, variant in VARIANTS.items():
-            online, offline, rounds, _ = measure(variant)
+            online, offline, rounds, _ = measure(*variant)
             batch = statistics.median(times[name])
             traffic = f"{online:>10.2f}{rounds:>8}{offline:>12.2f}"
             print(f"{name:<48}{traffic}{batch * 1e3:>10.1f}{batch / step:>9.1f}")

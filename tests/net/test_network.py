@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from p2n2sim.errors import DeadlockError, NetworkError, ReceiveTimeout
+from p2n2sim.errors import DeadlockError, NetworkError, ReceiveTimeout, WireError
+from p2n2sim.net.cpu import Machine
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.net.link import LinkSpec
 from p2n2sim.net.network import Network
 from p2n2sim.net.simloop import SimLoop, run
 from p2n2sim.net.topology import Topology
-from p2n2sim.wire import Message, Phase, clear, opens, sizes, uniform
+from p2n2sim.wire import (
+    RING,
+    Message,
+    Phase,
+    clear,
+    encrypted,
+    modelled,
+    opens,
+    public,
+    sizes,
+    uniform,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,16 @@ class Part(Message):
 
     share: np.ndarray = opens("sum")
     note: np.ndarray = clear("note")
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed(Message):
+    """What says nothing to who receives it, in every way."""
+
+    key: np.ndarray = public("public key")
+    cipher: np.ndarray = encrypted("sum")
+    stands: np.ndarray = modelled("triples")
+    share: np.ndarray = uniform("share", *RING)
 
 
 def network(*names: str, **options: Any) -> tuple[Network, list[Endpoint]]:
@@ -258,6 +281,40 @@ async def test_views() -> None:
         "C": ({"note": 4, "sum": 5}, {"share of sum": 10}, {}, {}),
     }
     assert c.name == "C"
+
+
+async def test_views_of_what_says_nothing() -> None:
+    """Ciphertexts and modelled bytes are counted apart, public values nowhere; rings are of either width."""
+    net, (a, b) = network("A", "B", encode_all=True)
+    octets = [np.zeros(size, np.uint8) for size in (3, 4, 5)]
+    for dtype in (np.int64, np.int32):
+        a.send("B", Sealed(0, *octets, np.arange(2, dtype=dtype)))
+        received = await b.recv("A", Sealed)
+        assert received.share.dtype == dtype
+        assert received.share.tolist() == [0, 1]
+    assert net.ledger.views(["B"])["B"] == ({}, {"share": 4}, {"sum": 8}, {"triples": 10})
+    with pytest.raises(WireError, match="share takes a int64 or int32 array, not float64"):
+        Sealed(0, *octets, np.zeros(2))
+
+
+async def test_a_second_plug_has_its_own_processor_and_chain() -> None:
+    """What a party does beside its main task takes no time of it, and its messages are another chain."""
+    machine = dataclasses.replace(Machine.instant(), flops_per_s=1.0)
+    net, (a, b) = network("A", "B", topology=Topology(LinkSpec(latency=1.0)), machine=machine)
+    aside = net.aside("A")
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as group:
+        main = group.create_task(a.compute(lambda: loop.time(), 3.0))
+        beside = group.create_task(aside.compute(lambda: loop.time(), 3.0))
+    assert loop.time() == 3.0
+    assert (main.result(), beside.result()) == (0.0, 0.0)
+    b.send("A", Ping(0))
+    await aside.recv("B", Ping)
+    aside.send("B", Block(0, np.zeros(1, np.uint8)))
+    a.send("B", Ping(0))
+    assert [row[-1] for row in net.ledger.rows] == [1, 2, 1]
+    assert net.asides == {"A": aside}
+    assert aside.name == "A"
 
 
 async def test_encode_all() -> None:

@@ -15,7 +15,7 @@ from p2n2sim.mpc.polynomial import ScaledPolynomial
 from p2n2sim.mpc.width import Ring
 from p2n2sim.parties.activations import PolynomialActivation
 from p2n2sim.parties.session import Public, Session
-from p2n2sim.parties.shadow import Overflow
+from p2n2sim.parties.shadow import Overflow, Shadow
 from p2n2sim.simulate import Outcome, simulate
 from tests import oracle
 from tests.dealing import elements
@@ -189,3 +189,28 @@ def test_what_everybody_knows_is_recomputed_too(width: Any) -> None:
     assert [(o.number, o.exact, o.found) for o in after.shadow.overflows] == [
         (number, right, oracle.signed(right, width)) for number in (1, 2)
     ]
+
+
+@pytest.mark.parametrize("slack", [0, 1])
+def test_what_is_allowed_and_what_is_not(slack: int) -> None:
+    """A result may exceed the exact one by the slack, never fall short of it; numbers end at 2^(w-2)."""
+    limit = 1 << 30
+    shadow = Shadow(holders=3, width=32)
+
+    def check(operand: int, off: int) -> bool:
+        before = len(shadow.overflows)
+        for share in (limit, -limit - 7, operand + 7):  # of three holders, in any representatives
+            shadow.see(
+                0,
+                1,
+                "test",
+                [np.array([share])],
+                np.array([share + off * (share == limit)]),
+                lambda x: x,
+                slack=slack,
+            )
+        return len(shadow.overflows) > before
+
+    assert [off for off in (-2, -1, 0, 1, 2) if not check(5, off)] == [0, 1][: slack + 1]
+    assert [x for x in (limit, limit - 1, -limit, -limit - 1) if check(x, 0)] == [limit, -limit - 1]
+    assert shadow.checked == 9
