@@ -273,7 +273,9 @@ def test_modelled_rows_carry_a_sign(finished: Path, tmp_path: Path) -> None:
     assert [row[0] for row in texts(stored)][:2] == ["0 · plaintext", "1 · algorithm1 †"]
     labels = [label.get_text() for label in side_by_side(stored).figure.axes[0].get_yticklabels()]
     assert labels[1] == "1 · algorithm1 †"
-    assert "† 1, modelled: triples were not made; nor masks." in notes(stored)
+    assert "† 1, modelled: triples were not made; nor masks. Its processor time is without that." in notes(
+        stored
+    )
     assert "MODELLED: triples were not made. MODELLED: nor masks." in caption(stored)
 
 

@@ -218,7 +218,8 @@ def footnotes(comparison: StoredComparison) -> Iterator[str]:
     """What is modelled, left aside and left out."""
     for value, runs in comparison.runs:
         if modelled := next(iter(runs.values())).summary["modelled"]:
-            yield f"{SIGN} {written(value)}, modelled: {'; '.join(modelled)}."
+            told = "; ".join(modelled)
+            yield f"{SIGN} {written(value)}, modelled: {told}. Its processor time is without that."
     if aside := comparison.note.aside:
         yield f"The presets stand in place of the scenario's own {', '.join(aside)}."
     for value, reason in comparison.note.left_out.items():

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
 from p2n2sim.report import style
-from p2n2sim.report.loss import draw_loss
+from p2n2sim.report.loss import draw_loss, unopened
 from p2n2sim.report.provenance import (
     VIRTUAL,
     called,
@@ -26,7 +25,6 @@ from p2n2sim.report.provenance import (
 )
 from p2n2sim.report.read import StoredRun, StoredSweep
 from p2n2sim.report.text import size, three_digits
-from p2n2sim.scenario.protocol import WHOLE
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.scenario.units import Bandwidth
 from p2n2sim.summary import in_digits
@@ -83,14 +81,9 @@ def losses(run: StoredRun) -> Exhibit:
         f"Average loss by epoch (as in the paper's Figures 3 and 4). Test AUC at the end: "
         f"{in_digits(summary['metrics']['auc'], 4)}, of the plain network on the same batches "
         f"{in_digits(summary['baseline']['auc'], 4)}. A training loss is averaged while the weights move, a "
-        f"test loss is taken after the epoch.{_unopened(summary)} {origin(run.scenario, summary)}"
+        f"test loss is taken after the epoch.{unopened(summary)} {origin(run.scenario, summary)}"
     )
     return Exhibit(f"{run.name}-loss", "Loss by epoch", figure, run.metrics, caption)
-
-
-def _unopened(summary: Mapping[str, Any]) -> str:
-    whole = summary["protocol"] == WHOLE
-    return " Under secret sharing the training loss stays shared: nobody opens it." if whole else ""
 
 
 def traffic(run: StoredRun) -> Exhibit:

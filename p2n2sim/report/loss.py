@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from p2n2sim.report import style
+from p2n2sim.scenario.protocol import WHOLE
 
 FEW_EPOCHS = 5
 _STEEP = 10.0  # ratio of losses above which a linear axis hides the end of the curve
@@ -50,6 +54,12 @@ def draw_loss(axes: Axes, metrics: pd.DataFrame, batches: pd.DataFrame, *, proto
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
     _choose_scale(axes, metrics, curve)
     axes.legend(loc="best")
+
+
+def unopened(summary: Mapping[str, Any]) -> str:
+    """A sentence for captions where nobody knows the training loss."""
+    whole = summary["protocol"] == WHOLE
+    return " With the whole network under secret sharing nobody opens the training loss." if whole else ""
 
 
 def by_batch(batches: pd.DataFrame) -> pd.DataFrame:

@@ -63,7 +63,7 @@ def test_in_picture_and_report(result: Run, stored: Path, tmp_path: Path) -> Non
     assert "secureml, test" in labels
     assert "secureml, train" not in labels
     page = build([stored], tmp_path / "out").read_text("utf-8")
-    assert "nobody opens it" in page
+    assert "nobody opens the training loss" in page
 
 
 def test_numbers_as_text() -> None:
