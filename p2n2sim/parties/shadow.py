@@ -46,9 +46,10 @@ class Overflow:
 
     def __str__(self) -> str:
         place = ", ".join(map(str, self.index))
+        happened = "is too large" if self.exact == self.found else f"became {self.found}"
         return (
             f"batch {self.step + 1}, operation {self.number} ({self.what}): {self.count} of {self.of} "
-            f"numbers, first at [{place}]: {self.exact} became {self.found}"
+            f"numbers, first at [{place}]: {self.exact} {happened}"
         )
 
 
