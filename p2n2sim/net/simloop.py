@@ -67,6 +67,11 @@ class SimLoop(LoopInternals):
         schedule: the seed; whatever else is drawn at random in a run (jitter, faults) derives from it, too.
     """
 
+    # Of the class unless there is a seed: CPython finds the attributes of an instance more slowly when there
+    # are as many as 30.
+    schedule: int | None = None
+    _shuffled: Schedule | None = None
+
     def __init__(self, env: simpy.Environment | None = None, *, schedule: int | None = None) -> None:
         super().__init__()
         self.env = simpy.Environment(0.0) if env is None else env
@@ -78,9 +83,8 @@ class SimLoop(LoopInternals):
         self._jobs = Jobs()
         self._wait_reporters: list[Callable[[], Iterable[Wait]]] = []
         self._deadlock_watchers: list[asyncio.Future[None]] = []
-        self.schedule = schedule
-        self._shuffled: Schedule | None = None
         if schedule is not None:  # methods of its own, so that the loop without a seed pays nothing
+            self.schedule = schedule
             self._shuffled = shuffled = Schedule(self, schedule)
             self.post = shuffled.post  # type: ignore[method-assign]
             self._push_timer = shuffled.push_timer  # type: ignore[method-assign]
