@@ -145,6 +145,7 @@ def run_exploration(
 
 def run_gate(scenario: Scenario, *, data_dir: Path | None, quiet: bool) -> None:
     """Runs a scenario twice and compares every event."""
+    assemble(scenario, data_dir=data_dir)  # tells what does not fit before any process is started
     weights = run_twice(scenario, data_dir=data_dir)
     if not quiet:
         _say(Console(), f"both runs have the same events, metrics and weights: weights_sha256 {weights}")

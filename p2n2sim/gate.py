@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,28 +62,39 @@ def run_twice(scenario: Scenario, *, data_dir: Path | None = None) -> str:
     Raises:
         GateError: the runs differ, or one failed.
     """
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as started:
         path = Path(place) / "scenario.toml"
         path.write_text(to_toml(scenario), "utf-8")
-        runs = [
-            _recorded(path, Path(place) / f"run-{number}", hash_seed, threads, data_dir)
-            for number, (hash_seed, threads) in enumerate(_CONDITIONS, 1)
+        folders = [Path(place) / f"run-{number}" for number in range(len(_CONDITIONS))]
+        processes = [
+            started.enter_context(_process(path, out, hash_seed, threads, data_dir))
+            for out, (hash_seed, threads) in zip(folders, _CONDITIONS, strict=True)
         ]
+        for process in processes:
+            _, err = process.communicate()
+            if process.returncode:
+                raise GateError(err.strip().removeprefix("error: ").replace(f"{path}: ", ""))
+        runs = [Recorded.read(out) for out in folders]
     if difference := first_difference(*runs):
         raise GateError(f"two runs of {scenario.name} differ\n  {difference}")
     return runs[0].weights_sha256
 
 
-def _recorded(path: Path, out: Path, hash_seed: str, threads: str, data_dir: Path | None) -> Recorded:
+@contextlib.contextmanager
+def _process(
+    path: Path, out: Path, hash_seed: str, threads: str, data_dir: Path | None
+) -> Iterator[subprocess.Popen[str]]:
+    """A run in a process of its own, which does not outlive this context."""
     command = [sys.executable, "-m", "p2n2sim", "run", str(path), "--quiet"]
     command += ["--out", str(out), "--threads", threads]
-    if data_dir is not None:
-        command += ["--data", str(data_dir)]
+    command += [] if data_dir is None else ["--data", str(data_dir)]
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise GateError(done.stderr.strip().removeprefix("error: ").replace(f"{path}: ", ""))
-    return Recorded.read(out)
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
 
 
 def first_difference(one: Recorded, other: Recorded) -> str | None:
