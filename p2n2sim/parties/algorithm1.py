@@ -130,11 +130,8 @@ class Algorithm1Holder:
         )
 
     def _product_cost(self, rows: int) -> Cost:
-        """Operations as the algorithm is printed: the own product, and this holder's part in two crosswise.
-
-        With more than two holders the crosswise ones are with the sum of the others' shares.
-        """
-        return Cost(ring_madds=3 * rows * self._layer.features * self._layer.units, messages=1)
+        """Operations as the algorithm is printed."""
+        return Cost(ring_madds=ring_madds(self._layer, rows), messages=1)
 
 
 class Algorithm1Server:
@@ -161,6 +158,19 @@ class Algorithm1Server:
             Cost(moved_bytes=24 * len(shares) * shares[0].size, messages=len(shares)),
             label="reconstruct h1",
         )
+
+
+def ring_madds(layer: FirstLayer, rows: int) -> int:
+    """Ring multiply-adds of a holder in one batch, as the algorithm is printed.
+
+    Its own product, and its part in two crosswise; with more than two holders those are with the sum of the
+    others' shares. (What is really computed are two products, see `p2n2sim.mpc.beaver`.)
+
+    Args:
+        layer: the first layer.
+        rows: m, rows of the batch.
+    """
+    return 3 * rows * layer.features * layer.units
 
 
 def payload_by_link(layer: FirstLayer, rows: int) -> dict[str, int]:

@@ -30,6 +30,7 @@ class Member:
         rows_masked_once: whether a triple's left masks are made for all rows at the start.
         setup: closed form of the payload bytes before the first batch by link, from the numbers of
             training and test rows, without what the triples need.
+        ring_madds: closed form of a holder's ring multiply-adds in one batch.
         further_rounds: what every holder after the second adds to the rounds.
     """
 
@@ -41,6 +42,7 @@ class Member:
     dealt: bool
     rows_masked_once: bool = False
     setup: Callable[[FirstLayer, int, int], dict[str, int]] = lambda layer, train, test: {}
+    ring_madds: Callable[[FirstLayer, int], int] = lambda layer, rows: 0
     further_rounds: int = 0
 
 
@@ -105,6 +107,7 @@ MEMBERS: Mapping[str, Member] = MappingProxyType(
             payload=algorithm1.payload_by_link,
             rounds=algorithm1.ROUNDS + 3,
             dealt=True,
+            ring_madds=algorithm1.ring_madds,
         ),
         "algorithm1-prg": Member(
             title="P2N2, shares from seeds",
@@ -113,6 +116,7 @@ MEMBERS: Mapping[str, Member] = MappingProxyType(
             payload=algorithm1_prg.payload_by_link,
             rounds=algorithm1_prg.ROUNDS + 3,
             dealt=True,
+            ring_madds=algorithm1.ring_madds,
             setup=algorithm1_prg.setup_by_link,
         ),
         "algorithm1-masked-once": Member(
@@ -122,6 +126,7 @@ MEMBERS: Mapping[str, Member] = MappingProxyType(
             payload=masked_once.payload_by_link,
             rounds=masked_once.ROUNDS + 3,
             dealt=True,
+            ring_madds=masked_once.ring_madds,
             rows_masked_once=True,
             setup=masked_once.setup_by_link,
         ),

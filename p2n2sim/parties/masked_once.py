@@ -134,7 +134,7 @@ class MaskedOnceHolder:
                 np.take(all_rows, batch.rows, axis=0), F, masks.V, Z, threads=self._threads
             ),
             Cost(
-                ring_madds=2 * len(X) * layer.features * layer.units,
+                ring_madds=ring_madds(layer, len(X)),
                 moved_bytes=16 * len(X) * 2 * layer.features,
                 messages=1,
             ),
@@ -149,6 +149,16 @@ def _beside(X_j: Ring, shares: list[Ring]) -> Ring:
     both[:, : X_j.shape[1]] = X_j
     both[:, X_j.shape[1] :] = sharing.reconstruct(shares)
     return both
+
+
+def ring_madds(layer: FirstLayer, rows: int) -> int:
+    """Ring multiply-adds of a holder in one batch: X_j F and E V_j.
+
+    Args:
+        layer: the first layer.
+        rows: m, rows of the batch.
+    """
+    return 2 * rows * layer.features * layer.units
 
 
 def payload_by_link(layer: FirstLayer, rows: int) -> dict[str, int]:

@@ -167,5 +167,17 @@ def setup_by_link(
     return _between(layer, sum(setup_exchange(triples, layer.paillier_bits).sizes))
 
 
+def ring_madds(layer: FirstLayer, rows: int, triples: Triples, *, rows_masked_once: bool) -> dict[str, int]:
+    """Ring multiply-adds of one batch's triple by who makes it; arguments as for `payload_by_link`.
+
+    The dealer's are those of Algorithm 1 as printed, one product a holder, or one in all where X is masked
+    once. Without a dealer every holder multiplies its own masks, all else is in the modelled operations.
+    """
+    product = rows * layer.features * layer.units
+    if triples in ("dealer", "dealer-full"):
+        return {DEALER: product if rows_masked_once else len(layer.holders) * product}
+    return {f"{holder} (offline)": product for holder in layer.holders}
+
+
 def _between(layer: FirstLayer, size: int) -> dict[str, int]:
     return {f"{i}->{j}": size for i in layer.holders for j in layer.holders if i != j}

@@ -8,6 +8,7 @@ from p2n2sim.messages import SERVER
 from p2n2sim.parties.family import MEMBERS
 from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.parties.supply import payload_by_link as triple_payload
+from p2n2sim.parties.supply import ring_madds as triple_madds
 from p2n2sim.parties.supply import setup_by_link as triple_setup
 from p2n2sim.parties.triples import Triples
 
@@ -60,3 +61,14 @@ def setup_by_link(
         once = member.rows_masked_once
         out.update(triple_setup(layer, rows_train, rows_test, triples, rows_masked_once=once))
     return dict(out)
+
+
+def ring_madds_by_party(
+    layer: FirstLayer, rows: int, *, first_layer: str = "algorithm1", triples: Triples = "dealer"
+) -> dict[str, int]:
+    """Ring multiply-adds of one batch by who does them; arguments as for `payload_by_link`."""
+    member = MEMBERS[first_layer]
+    out = {holder: member.ring_madds(layer, rows) for holder in layer.holders}
+    if member.dealt:
+        out |= triple_madds(layer, rows, triples, rows_masked_once=member.rows_masked_once)
+    return {party: count for party, count in out.items() if count}

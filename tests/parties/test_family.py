@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
+from p2n2sim.parties import traffic
 from p2n2sim.parties.family import MEMBERS
 from p2n2sim.parties.homomorphic import SCHEMES
 from p2n2sim.parties.passes import Pass
@@ -51,3 +53,22 @@ def test_same_seed_same_auc() -> None:
     assert max(aucs) - min(aucs) < 1e-3
     assert aucs[0] > 0.8  # it has learnt something
     assert max(abs(other - logits[0]).max() for other in logits) < 1e-3
+
+
+@pytest.mark.parametrize("first_layer", WITHOUT_CIPHERTEXTS)
+@pytest.mark.parametrize("triples", ["dealer", "dealer-full", "he"])
+@pytest.mark.parametrize("holders", [2, 3])
+def test_ring_operations_by_formula_and_by_the_clock(first_layer: str, triples: str, holders: int) -> None:
+    """Where nothing but ring multiply-adds takes time, a second each, the parties' work is the formula."""
+    overrides = {"protocol.first_layer": first_layer, "protocol.triples": triples}
+    overrides |= {"compute.default": {"ring_madds_per_s": 1.0}, "train.batch_size": 6}
+    setup = small_setup(holders=holders, overrides=overrides)
+    outcome, _ = listen(setup)
+    batches = [len(batch.rows) for batch in setup.schedule]
+    total = Counter[str]()
+    for rows in batches:
+        total.update(
+            traffic.ring_madds_by_party(setup.layer, rows, first_layer=first_layer, triples=triples)  # type: ignore[arg-type]
+        )
+    worked = {party: sum(end - start for start, end, _ in work) for party, work in outcome.intervals.items()}
+    assert {party: seconds for party, seconds in worked.items() if seconds} == dict(total)
