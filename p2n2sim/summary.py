@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from p2n2sim.assemble import Setup
 from p2n2sim.messages import Floats
-from p2n2sim.parties.homomorphic import SCHEMES
+from p2n2sim.parties.first_layer.homomorphic import SCHEMES
 from p2n2sim.parties.passes import Pass
 from p2n2sim.scenario.protocol import SHARED, WHOLE, protocol_name, under_engine
 from p2n2sim.scenario.sections import Scenario
