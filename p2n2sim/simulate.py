@@ -141,7 +141,7 @@ def simulate(
 
     with torch.random.fork_rng(devices=[]):  # a server module of the user may draw, for dropout say
         torch.manual_seed(setup.scenario.train.seed)
-        simloop.run(main())
+        simloop.run(main(), schedule=setup.scenario.schedule_seed)
     if several:
         several.write_weights()
 

@@ -113,6 +113,7 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
         "scenario": scenario.name,
         "title": scenario.title,
         "seed": scenario.train.seed,
+        **({} if scenario.schedule_seed is None else {"schedule_seed": scenario.schedule_seed}),
         "protocol": protocol_name(scenario),
         "secret_layers": scenario.protocol.layers_under_sharing,
         "modelled": modelled(scenario),

@@ -20,14 +20,19 @@ _Arrival = tuple[Message, int]  # a message, and the length of the chain that it
 class Mailbox(deque[_Arrival]):
     """The messages of one type from one sender that nobody has taken yet, oldest first.
 
+    Args:
+        lane: sender and receiver: in which order messages of one link arrive, of whatever type, no schedule
+            changes (see `p2n2sim.net.schedule`).
+
     Attributes:
         waiter: the future of the task that waits for the next one.
         since: virtual time in seconds at which it began to wait.
     """
 
-    __slots__ = ("since", "waiter")
+    __slots__ = ("lane", "since", "waiter")
 
-    def __init__(self) -> None:
+    def __init__(self, lane: tuple[str, str]) -> None:
+        self.lane = lane
         self.waiter: asyncio.Future[_Arrival] | None = None
         self.since = 0.0
 
@@ -129,7 +134,7 @@ class Endpoint:
         if mailbox is None:
             if sender not in self._known:
                 raise NetworkError(f"{self.name} has no link from {sender!r}; is that the party's name?")
-            mailbox = self.mailboxes[sender, kind] = Mailbox()
+            mailbox = self.mailboxes[sender, kind] = Mailbox((sender, self.name))
         return mailbox
 
     def waits(self) -> Iterator[Wait]:
