@@ -8,7 +8,6 @@ of a run is affected.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -21,6 +20,7 @@ from p2n2sim.mpc import offline
 from p2n2sim.mpc.beaver import Masks
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
+from p2n2sim.net.handover import Handover
 from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.parties.triples.sources import expand_masks, expand_row_masks
 
@@ -82,8 +82,8 @@ class Generated:
         self._key = key
         self._products = products
         self._others = [name for name in layer.holders if name != me.name]
-        self._allowed = asyncio.Semaphore(ahead)
-        self._made: asyncio.Queue[Ring] = asyncio.Queue()
+        self._allowed = Handover(me, *[None] * ahead)
+        self._made: Handover[Ring] = Handover(me)
 
     async def generate(self) -> None:
         """The whole offline phase of this holder, beside its batches.
@@ -96,14 +96,14 @@ class Generated:
         for size in setup.sizes:
             await self._swap(TripleSetup, -1, size)
         for step, (m, make) in enumerate(self._products):
-            await self._allowed.acquire()
+            await self._allowed.take(self._aside)
             exchange = triple_exchange(self._kind, m, k, n, self._bits)
             opening, answer = exchange.sizes
             await self._swap(TripleOpening, step, opening)
             own = Cost(ring_madds=m * k * n, messages=4 * others)  # U_i V_i is local
             Z = await self._aside.compute(make, others * exchange.cost + own, label=MODELLED)
             await self._swap(TripleAnswer, step, answer)
-            self._made.put_nowait(Z)
+            self._made.give(self._aside, Z)
 
     async def _swap(self, kind: type[_Modelled], step: int, size: int) -> None:
         """Sends every other holder a message of a size and waits for theirs; all are of the same size."""
@@ -124,7 +124,7 @@ class Generated:
 
     def begin(self, step: int) -> None:
         """The offline phase may go on by a batch."""
-        self._allowed.release()
+        self._allowed.give(self._me, None)
 
     async def masks(self, step: int, rows: int) -> Masks:
         """This holder's own random choice, (rows, k) and (k, n)."""
@@ -132,7 +132,7 @@ class Generated:
 
     async def product(self, step: int, rows: int) -> Ring:
         """What the offline phase has made, (rows, n)."""
-        return await self._made.get()
+        return await self._made.take(self._me)
 
 
 def modelled_blocks(size: int) -> list[NDArray[np.uint8]]:
