@@ -8,12 +8,14 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from p2n2sim.errors import NetworkError, Wait
+from p2n2sim.net.carrier import Carrier
 from p2n2sim.net.cpu import Cpu, Machine
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.net.ledger import Ledger
-from p2n2sim.net.link import Link
+from p2n2sim.net.link import Transmit
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.net.topology import Topology
+from p2n2sim.net.wiring import Wiring
 from p2n2sim.wire import Message, Phase, decode, encode, layout, sizes
 
 
@@ -38,11 +40,13 @@ class Route(NamedTuple):
 
     Attributes:
         transmit: what the link does: (now, wire bytes) -> (start, arrival).
+        carrier: tells later where these times depend on what else is sent.
         target: the receiver.
         channels: by message type, made when it is first sent.
     """
 
-    transmit: Callable[[float, int], tuple[float, float]]
+    transmit: Transmit
+    carrier: Carrier | None
     target: Endpoint
     channels: dict[type[Message], Channel]
 
@@ -89,7 +93,7 @@ class Network:
     ) -> None:
         self.ledger = Ledger() if ledger is None else ledger
         self._loop = loop
-        self._topology = topology or Topology()
+        self._wiring = Wiring(loop, topology or Topology())
         self._machine = machine or Machine.instant()
         self._pool = pool
         self._encode_all = encode_all
@@ -112,8 +116,9 @@ class Network:
         endpoint = Endpoint(name, self._loop, cpu, routes)
         endpoint.send = self._sender(endpoint, routes)
         for other in self._endpoints.values():
-            routes[other.name] = Route(self._link(name, other.name), other, {})
-            self._routes[other.name][name] = Route(self._link(other.name, name), endpoint, {})
+            there, back = self._wiring.join(name, other.name)
+            routes[other.name] = Route(*there, other, {})
+            self._routes[other.name][name] = Route(*back, endpoint, {})
         self._endpoints[name] = endpoint
         self._routes[name] = routes
         return endpoint
@@ -139,9 +144,6 @@ class Network:
     def asides(self) -> Mapping[str, Endpoint]:
         """The second plugs by party."""
         return self._asides
-
-    def _link(self, sender: str, receiver: str) -> Callable[[float, int], tuple[float, float]]:
-        return Link(self._topology.spec(sender, receiver)).transmit
 
     @property
     def parties(self) -> Mapping[str, Endpoint]:
@@ -189,23 +191,41 @@ class Network:
             route = routes.get(receiver)
             if route is None:
                 raise NetworkError(f"{sender} has no link to {receiver!r}; it is joined to {_names(routes)}")
-            transmit, _, channels = route
+            transmit, carrier, _, channels = route
             take, phase, kind, wire = channels.get(type(message)) or route.open(sender, message)
             payload = 0
             if not wire:
                 payload, wire = sizes(message)
                 see(sender, receiver, message)
             now = env._now  # loop.time() without a call; listed in net/_private.py
-            start, arrival = transmit(now, wire)
             depth = source.depth + 1
+            if carrier is not None:
+                packed = carrier.pack(wire)
+                wire = packed.wire
+            start, arrival = transmit(now, wire)
             append((message.step, phase, sender, receiver, kind, payload, wire, now, start, arrival, depth))
             if tap is not None:
                 tap(sender, receiver, message)
             if encode_all:
                 message = decode(encode(message), [type(message)])
-            post(arrival, take, (message, depth))
+            if carrier is None:
+                post(arrival, take, (message, depth))
+            else:
+                carrier.send(packed, self._deliver_later(take, (message, depth)))
 
         return send
+
+    def _deliver_later(
+        self, take: Callable[[tuple[Message, int]], object], item: tuple[Message, int]
+    ) -> Callable[[float, float], None]:
+        """What a carrier does with the message of the ledger's last entry, once it knows its times."""
+        rows, number = self.ledger.rows, len(self.ledger.rows) - 1
+
+        def deliver(start: float, arrival: float) -> None:
+            rows[number] = (*rows[number][:8], start, arrival, rows[number][10])
+            self._loop.post(arrival, take, item)
+
+        return deliver
 
 
 def _names(parties: Iterable[str]) -> str:
