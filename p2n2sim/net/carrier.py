@@ -34,8 +34,8 @@ HOSTS = {
     "none": HostCost(0.0, 0.0, 0.0),
     "streams": HostCost(0.11e-3, 0.7e-9, 0.16e-3),
     "buffered": HostCost(0.11e-3, 0.1e-9, 0.16e-3),
-    "unary": HostCost(0.65e-3, 0.65e-9, 0.38e-3),
-    "stream": HostCost(0.28e-3, 1.0e-9, 0.26e-3),
+    "unary": HostCost(0.65e-3, 0.65e-9, 0.45e-3),
+    "stream": HostCost(0.25e-3, 1.0e-9, 0.27e-3),
 }
 _AUTO = {"ideal": "none", "tcp": "streams", "grpc": "unary"}
 
@@ -199,8 +199,8 @@ class Carrier:
         rest = max(0.0, began + latency - connection.busy_at)
         awake = began + latency + host.waking * min(1.0, rest / _FALLEN_ASLEEP_S)
         arrival = max(ended + latency, awake) + host.message + host.byte * size
-        if self._spec.transport == "grpc" and size > self._spec.flow_window:
-            arrival += self._round_trip
+        if self._spec.transport == "grpc":
+            arrival += grpc.extra_round_trips(size, self._spec.flow_window) * self._round_trip
         if self._jitter is not None:
             arrival += self._jitter()
         arrival = self._arrived = max(arrival, self._arrived)  # one stream: nothing overtakes

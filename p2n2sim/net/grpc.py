@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-FIRST_CALL, LATER_CALL = (
-    298,
-    91,
-)  # bytes that a unary call adds to its request: headers, prefix, frames, pings
+from p2n2sim.net.tcp import LARGE_RECEIVE_WINDOW
+
+FIRST_CALL, LATER_CALL = 298, 91  # bytes that a unary call adds to its request
 FIRST_ANSWER, LATER_ANSWER = 187, 98  # and to its response
-CONNECT, CONNECT_ANSWER = 91, 55  # HTTP/2 preface and settings
-STREAM_MESSAGE = 61
+STREAM_MESSAGE = 61  # to a message of an open stream; measured: 61 to 113, with window updates
 DATA_FRAME = 9  # the header of every further DATA frame
-FRAME_PAYLOAD = 262_144  # a message of 1 MB leaves in 3 to 6 frames
-WINDOW = 4 * 2**20  # flow-control window; also the largest message by default
-LARGEST_MESSAGE = 4 * 2**20
+FRAME_PAYLOAD = 2**18  # measured: a message of 1 MB leaves in 3 to 6 frames
 
 
 def request_bytes(size: int, *, first: bool, stream: bool) -> int:
@@ -34,5 +30,12 @@ def answer_bytes(size: int, *, first: bool) -> int:
 
 
 def extra_round_trips(size: int, window: int) -> int:
-    """Round trips that a message waits for flow control: one if it is larger than the window."""
-    return int(size > window)
+    """Round trips that a message waits for gRPC's flow control.
+
+    One if it is larger than the window, unless TCP's own window is smaller still and opens no sooner.
+
+    Args:
+        size: bytes of the message.
+        window: bytes of the flow-control window.
+    """
+    return int(size > window and window < LARGE_RECEIVE_WINDOW)

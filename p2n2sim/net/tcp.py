@@ -85,8 +85,7 @@ class Window:
         """After an idle time the window halves for every retransmission timeout passed, RFC 2861."""
         timeouts = int((now - self.used_at) / (RETRANSMISSION_TIMEOUT_S + round_trip))
         if timeouts > 0 and self.size > FIRST_WINDOW:
-            kept = 0.75 * self.size
-            self.threshold = kept if self.threshold == math.inf else max(self.threshold, kept)
+            self.threshold = max(self.threshold, 0.75 * self.size)
             self.size = max(FIRST_WINDOW, self.size * 0.5 ** min(timeouts, 64))
 
     def flight(self, received: float) -> float:
