@@ -3,8 +3,8 @@
 Run ``python benchmarks/fidelity.py --data DIR``, where DIR holds ``tcp_linux.csv`` and ``real_links.csv`` (or
 name it in the environment variable P2N2SIM_MEASUREMENTS). Every row is predicted by parties that send each
 other messages over a `Network`: the same sequence on one connection as was measured, and the P2N2-like
-batches as ten batches of real messages between three parties whose uplinks and downlinks have the rate. Prints
-tables of errors; ``--out`` gets all predictions as ``fidelity.csv`` and a scatter plot as ``fidelity.png``.
+batches as ten batches of real messages between three parties whose uplinks and downlinks have the rate.
+Prints tables of errors; ``--out`` gets all predictions as ``fidelity.csv`` and a plot as ``fidelity.png``.
 
 ``tcp_linux.csv``: one message over Linux TCP through an emulated path that counts IP packets (52 bytes of
 headers for a segment). ``real_links.csv``: asyncio streams and gRPC through token buckets that count Ethernet

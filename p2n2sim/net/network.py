@@ -15,8 +15,11 @@ from p2n2sim.net.ledger import Ledger
 from p2n2sim.net.link import Transmit
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.net.topology import Topology
-from p2n2sim.net.wiring import Wiring
+from p2n2sim.net.wiring import Line, Wiring
 from p2n2sim.wire import Message, Phase, decode, encode, layout, sizes
+
+Item = tuple[Message, int]  # and the length of the chain that it ends
+Post = Callable[[float, Callable[[Item], object], Item], object]
 
 
 class Channel(NamedTuple):
@@ -29,7 +32,7 @@ class Channel(NamedTuple):
         size: wire bytes of a message without arrays; 0 when they have to be counted.
     """
 
-    take: Callable[[tuple[Message, int]], object]
+    take: Callable[[Item], object]
     phase: Phase
     kind: str
     size: int
@@ -40,13 +43,13 @@ class Route(NamedTuple):
 
     Attributes:
         transmit: what the link does: (now, wire bytes) -> (start, arrival).
-        carrier: tells later where these times depend on what else is sent.
+        post: delivers at a time: (arrival, where to, message).
         target: the receiver.
         channels: by message type, made when it is first sent.
     """
 
     transmit: Transmit
-    carrier: Carrier | None
+    post: Post
     target: Endpoint
     channels: dict[type[Message], Channel]
 
@@ -117,8 +120,8 @@ class Network:
         endpoint.send = self._sender(endpoint, routes)
         for other in self._endpoints.values():
             there, back = self._wiring.join(name, other.name)
-            routes[other.name] = Route(*there, other, {})
-            self._routes[other.name][name] = Route(*back, endpoint, {})
+            routes[other.name] = self._route(there, other)
+            self._routes[other.name][name] = self._route(back, endpoint)
         self._endpoints[name] = endpoint
         self._routes[name] = routes
         return endpoint
@@ -144,6 +147,29 @@ class Network:
     def asides(self) -> Mapping[str, Endpoint]:
         """The second plugs by party."""
         return self._asides
+
+    def _route(self, line: Line, target: Endpoint) -> Route:
+        carrier = line.carrier
+        return Route(
+            line.transmit, self._loop.post if carrier is None else self._told_later(carrier), target, {}
+        )
+
+    def _told_later(self, carrier: Carrier) -> Post:
+        """Delivers the message of the ledger's last row, and completes that row, when its times are known."""
+        rows = self.ledger.rows
+
+        def post(_: float, take: Callable[[Item], object], item: Item) -> None:
+            number, row = len(rows) - 1, rows[-1]
+            packed = carrier.pack(row[6])
+            rows[number] = (*row[:6], packed.wire, *row[7:])
+
+            def deliver(start: float, arrival: float) -> None:
+                rows[number] = (*rows[number][:8], start, arrival, rows[number][10])
+                self._loop.post(arrival, take, item)
+
+            carrier.send(packed, deliver)
+
+        return post
 
     @property
     def parties(self) -> Mapping[str, Endpoint]:
@@ -184,48 +210,30 @@ class Network:
         A closure, because this is the hot path: what it needs are local names, made once for a party.
         """
         sender, env = source.name, self._loop.env
-        post, see, append = self._loop.post, self.ledger.see, self.ledger.rows.append
+        see, append = self.ledger.see, self.ledger.rows.append
         encode_all, tap = self._encode_all, self._tap
 
         def send(receiver: str, message: Message) -> None:
             route = routes.get(receiver)
             if route is None:
                 raise NetworkError(f"{sender} has no link to {receiver!r}; it is joined to {_names(routes)}")
-            transmit, carrier, _, channels = route
+            transmit, post, _, channels = route
             take, phase, kind, wire = channels.get(type(message)) or route.open(sender, message)
             payload = 0
             if not wire:
                 payload, wire = sizes(message)
                 see(sender, receiver, message)
             now = env._now  # loop.time() without a call; listed in net/_private.py
-            depth = source.depth + 1
-            if carrier is not None:
-                packed = carrier.pack(wire)
-                wire = packed.wire
             start, arrival = transmit(now, wire)
+            depth = source.depth + 1
             append((message.step, phase, sender, receiver, kind, payload, wire, now, start, arrival, depth))
             if tap is not None:
                 tap(sender, receiver, message)
             if encode_all:
                 message = decode(encode(message), [type(message)])
-            if carrier is None:
-                post(arrival, take, (message, depth))
-            else:
-                carrier.send(packed, self._deliver_later(take, (message, depth)))
+            post(arrival, take, (message, depth))
 
         return send
-
-    def _deliver_later(
-        self, take: Callable[[tuple[Message, int]], object], item: tuple[Message, int]
-    ) -> Callable[[float, float], None]:
-        """What a carrier does with the message of the ledger's last entry, once it knows its times."""
-        rows, number = self.ledger.rows, len(self.ledger.rows) - 1
-
-        def deliver(start: float, arrival: float) -> None:
-            rows[number] = (*rows[number][:8], start, arrival, rows[number][10])
-            self._loop.post(arrival, take, item)
-
-        return deliver
 
 
 def _names(parties: Iterable[str]) -> str:

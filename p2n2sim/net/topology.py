@@ -28,12 +28,6 @@ class Bottleneck:
     burst: int = 0
     steps: tuple[tuple[float, float], ...] = ()
 
-    def on_the_way(self, sender: str, receiver: str) -> bool:
-        """Whether the link from `sender` to `receiver` goes through it."""
-        return any(
-            first in (EVERYBODY, sender) and last in (EVERYBODY, receiver) for first, last in self.carries
-        )
-
 
 def access(party: str, bandwidth: float, burst: int = 0) -> dict[str, Bottleneck]:
     """A party's uplink and downlink of one rate, for `Topology.shared`."""
@@ -61,14 +55,26 @@ class Topology:
     shared: Mapping[str, Bottleneck] = field(default_factory=dict)
     sharing: Literal["max-min", "fcfs"] = "max-min"
     seed: int = 0
+    _by_link: dict[tuple[str, str], list[str]] = field(init=False, repr=False, compare=False)
 
     def spec(self, sender: str, receiver: str) -> LinkSpec:
         """The link from `sender` to `receiver`."""
         return self.links.get((sender, receiver), self.default)
 
+    def __post_init__(self) -> None:
+        by_link: dict[tuple[str, str], list[str]] = {}
+        for name, neck in self.shared.items():
+            for link in neck.carries:
+                by_link.setdefault(link, []).append(name)
+        object.__setattr__(self, "_by_link", by_link)
+
     def through(self, sender: str, receiver: str) -> dict[str, Bottleneck]:
         """The bottlenecks on the way from `sender` to `receiver`, by name, without the link itself."""
-        return {name: neck for name, neck in self.shared.items() if neck.on_the_way(sender, receiver)}
+        names: dict[str, None] = {}
+        for first in (sender, EVERYBODY):
+            for last in (receiver, EVERYBODY):
+                names.update(dict.fromkeys(self._by_link.get((first, last), ())))
+        return {name: self.shared[name] for name in names}
 
     def slowest(self, sender: str, receiver: str) -> float:
         """The least rate on the way, in bits a second; infinite where nothing takes time."""
