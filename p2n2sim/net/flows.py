@@ -144,15 +144,17 @@ class Flow:
         """Draws the window's conclusions from a flight whose first acknowledgement is back.
 
         Args:
-            paced: it came while the flight was still leaving: the window fills the pipe and need not grow.
+            paced: it came while the flight was still leaving: the window fills the pipe, and grows no more
+                unless it is a queue on the way that fills.
         """
         assert self.window is not None
         self.acknowledged = self.position
         if self.loss_at <= self.position:
+            self.window.size = min(self.window.size, self._pipe)  # what did not fit was never underway
             self.window.lost()
             while self.loss_at <= self.position:
                 self.loss_at = math.inf if self.losses is None else self.loss_at + self.losses()
-        elif not paced:
+        elif not paced or self._pipe < math.inf:
             self.window.acknowledged(self.position - self.flight)
 
 
