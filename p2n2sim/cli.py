@@ -26,6 +26,7 @@ data_app = typer.Typer(help="List the data sets. Says where each was found; `fet
 app.add_typer(data_app, name="data")
 
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO.toml", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A finished run.", show_default=False)]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key; repeatable.")
 ]
@@ -73,12 +74,30 @@ def sweep_command(
     ] = None,
     data: DataDir = None,
     jobs: Jobs = None,
+    retime: Annotated[
+        bool, typer.Option("--retime", help="Run one of the points that differ in their links alone.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Run every point of a [sweep] table. What is finished already is not run again."""
     settings = load(scenario, overrides or ())
     with _naming(scenario, overrides or ()):
-        _commands().run_sweep(settings, out, data_dir=data, jobs=jobs, quiet=quiet)
+        _commands().run_sweep(settings, out, data_dir=data, jobs=jobs, retimed=retime, quiet=quiet)
+
+
+@app.command("retime")
+def retime_command(
+    folder: RunFolder,
+    network: Annotated[
+        str, typer.Option(metavar="PRESET|KEY=VALUE,...", help="For example wan, or latency=5 ms.")
+    ],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; none by default.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a run that is already there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary alone, as JSON.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Replay a finished run on other links. Exact, and computes nothing again."""
+    _commands().retime_run(folder, network, out, force=force, as_json=as_json, quiet=quiet)
 
 
 @app.command("compare")

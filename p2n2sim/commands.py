@@ -24,7 +24,8 @@ from p2n2sim.explore import Ending, OrderError, explore
 from p2n2sim.gate import run_twice
 from p2n2sim.report.build import build
 from p2n2sim.report.comparison import footnotes, screens
-from p2n2sim.report.read import StoredComparison, read
+from p2n2sim.report.read import StoredComparison, read, read_events
+from p2n2sim.retime import on_network, retime
 from p2n2sim.run import Silent, run
 from p2n2sim.scenario.inline import inline
 from p2n2sim.scenario.load import points, to_tree
@@ -70,14 +71,39 @@ def run_scenario(
 
 
 def run_sweep(
-    scenario: Scenario, out: Path | None, *, data_dir: Path | None, jobs: int | None, quiet: bool
+    scenario: Scenario,
+    out: Path | None,
+    *,
+    data_dir: Path | None,
+    jobs: int | None,
+    retimed: bool,
+    quiet: bool,
 ) -> None:
     """Runs what is missing of a sweep."""
     target = out or RUNS / scenario.name
     with _showing_points(scenario, target, Console(stderr=True, quiet=quiet)) as show:
-        table = sweep(scenario, target, data_dir=data_dir, jobs=jobs, on_point=show)
+        table = sweep(scenario, target, data_dir=data_dir, jobs=jobs, retimed=retimed, on_point=show)
     if not quiet:
         _say(Console(), f"sweep folder: {target}\ntable:        {table}")
+
+
+def retime_run(
+    source: Path, network: str, out: Path | None, *, force: bool, as_json: bool, quiet: bool
+) -> None:
+    """Replays a run on other links, shows the summary, and writes a run folder where one is named."""
+    if out is not None:
+        folder.check_free(out, force=force)
+    recorded = read_events(source)
+    result = retime(recorded, on_network(recorded.scenario, network), str(source))
+    if out is not None:
+        folder.save(result, out, force=force)
+    if as_json:
+        write(folder.to_json(result.summary))
+    elif not quiet:
+        console = Console()
+        console.print(summary_tables(result.summary))
+        if out is not None:
+            _say(console, f"\nrun folder: {out}\npicture:    {out / 'picture.png'}")
 
 
 def run_comparison(

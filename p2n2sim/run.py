@@ -67,6 +67,8 @@ class Run:
         metrics: a row for every epoch: losses and AUC of the protocol and of the plain network.
         batches: a row for every batch: epoch, stage, rows, loss, and when it began.
         compute: a row for every piece of local work: party, start_s, end_s, label.
+        events: a row for everything that a task did, in order; the columns are those of
+            `p2n2sim.net.journal.Record`.
         parts: the trained network.
     """
 
@@ -76,6 +78,7 @@ class Run:
     metrics: pd.DataFrame
     batches: pd.DataFrame
     compute: pd.DataFrame
+    events: pd.DataFrame
     parts: Parts
 
 
@@ -148,6 +151,7 @@ def run(
         metrics=metrics,
         batches=batches_frame(outcome),
         compute=outcome.compute_frame(),
+        events=outcome.events,
         parts=setup.parts,
     )
 

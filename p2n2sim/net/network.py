@@ -7,14 +7,22 @@ import concurrent.futures
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import pandas as pd
+
 from p2n2sim.errors import NetworkError, Wait
+from p2n2sim.net.carrier import Carrier
 from p2n2sim.net.cpu import Cpu, Machine
 from p2n2sim.net.endpoint import Endpoint
+from p2n2sim.net.journal import BESIDE, Journal, Meaning
 from p2n2sim.net.ledger import Ledger
-from p2n2sim.net.link import Link
+from p2n2sim.net.link import Transmit
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.net.topology import Topology
+from p2n2sim.net.wiring import Line, Wiring
 from p2n2sim.wire import Message, Phase, decode, encode, layout, sizes
+
+Item = tuple[Message, int]  # and the length of the chain that it ends
+Post = Callable[[float, Callable[[Item], object], Item], object]
 
 
 class Channel(NamedTuple):
@@ -27,7 +35,7 @@ class Channel(NamedTuple):
         size: wire bytes of a message without arrays; 0 when they have to be counted.
     """
 
-    take: Callable[[tuple[Message, int]], object]
+    take: Callable[[Item], object]
     phase: Phase
     kind: str
     size: int
@@ -38,11 +46,13 @@ class Route(NamedTuple):
 
     Attributes:
         transmit: what the link does: (now, wire bytes) -> (start, arrival).
+        post: delivers at a time: (arrival, where to, message).
         target: the receiver.
         channels: by message type, made when it is first sent.
     """
 
-    transmit: Callable[[float, int], tuple[float, float]]
+    transmit: Transmit
+    post: Post
     target: Endpoint
     channels: dict[type[Message], Channel]
 
@@ -74,6 +84,7 @@ class Network:
 
     Attributes:
         ledger: every message so far.
+        journal: the order in which things happened.
     """
 
     def __init__(
@@ -88,8 +99,9 @@ class Network:
         tap: Tap | None = None,
     ) -> None:
         self.ledger = Ledger() if ledger is None else ledger
+        self.journal = Journal()
         self._loop = loop
-        self._topology = topology or Topology()
+        self._wiring = Wiring(loop, topology or Topology())
         self._machine = machine or Machine.instant()
         self._pool = pool
         self._encode_all = encode_all
@@ -109,11 +121,12 @@ class Network:
             raise NetworkError(f"there is already a party {name!r}")
         routes: dict[str, Route] = {}
         cpu = Cpu(self._loop, machine or self._machine, pool=self._pool)
-        endpoint = Endpoint(name, self._loop, cpu, routes)
+        endpoint = Endpoint(name, self._loop, cpu, routes, journal=self.journal, plug=name)
         endpoint.send = self._sender(endpoint, routes)
         for other in self._endpoints.values():
-            routes[other.name] = Route(self._link(name, other.name), other, {})
-            self._routes[other.name][name] = Route(self._link(other.name, name), endpoint, {})
+            there, back = self._wiring.join(name, other.name)
+            routes[other.name] = self._route(there, other)
+            self._routes[other.name][name] = self._route(back, endpoint)
         self._endpoints[name] = endpoint
         self._routes[name] = routes
         return endpoint
@@ -130,7 +143,15 @@ class Network:
         """
         first = self._endpoints[name]
         cpu = Cpu(self._loop, machine or self._machine, pool=self._pool)
-        second = Endpoint(name, self._loop, cpu, self._routes[name], first.mailboxes)
+        second = Endpoint(
+            name,
+            self._loop,
+            cpu,
+            self._routes[name],
+            first.mailboxes,
+            journal=self.journal,
+            plug=name + BESIDE,
+        )
         second.send = self._sender(second, self._routes[name])
         self._asides[name] = second
         return second
@@ -140,8 +161,55 @@ class Network:
         """The second plugs by party."""
         return self._asides
 
-    def _link(self, sender: str, receiver: str) -> Callable[[float, int], tuple[float, float]]:
-        return Link(self._topology.spec(sender, receiver)).transmit
+    def add_channel(self, sender: str, receiver: str, kind: type[Message], channel: Channel) -> None:
+        """What happens to messages of a type on a link, which is otherwise found out with the first one."""
+        self._routes[sender][receiver].channels[kind] = channel
+
+    def intervals(self) -> dict[str, list[tuple[float, float, str]]]:
+        """The work of each party, and after it what it did beside: plug -> (start, end, label)."""
+        out = {}
+        for name, endpoint in self._endpoints.items():
+            out[endpoint.plug] = endpoint.cpu.intervals
+            if name in self._asides:
+                out[self._asides[name].plug] = self._asides[name].cpu.intervals
+        return out
+
+    def events(self) -> pd.DataFrame:
+        """What every task did, in order: a row for each `p2n2sim.net.journal.Record`."""
+        meanings: dict[int, Meaning] = {}
+        for sender, routes in self._routes.items():
+            for receiver, route in routes.items():
+                for channel in route.channels.values():
+                    meanings[id(channel)] = ("send", sender, receiver, channel.kind)
+        for endpoint in self._endpoints.values():
+            for (sender, kind), mailbox in endpoint.mailboxes.items():
+                plug = mailbox.plug or endpoint.plug
+                meanings[id(mailbox)] = ("receive", plug, sender, kind.__name__)
+                meanings[id(mailbox.sign)] = ("wait", plug, sender, kind.__name__)
+        return self.journal.frame(meanings)
+
+    def _route(self, line: Line, target: Endpoint) -> Route:
+        carrier = line.carrier
+        return Route(
+            line.transmit, self._loop.post if carrier is None else self._told_later(carrier), target, {}
+        )
+
+    def _told_later(self, carrier: Carrier) -> Post:
+        """Delivers the message of the ledger's last row, and completes that row, when its times are known."""
+        rows = self.ledger.rows
+
+        def post(_: float, take: Callable[[Item], object], item: Item) -> None:
+            number, row = len(rows) - 1, rows[-1]
+            packed = carrier.pack(row[6])
+            rows[number] = (*row[:6], packed.wire, *row[7:])
+
+            def deliver(start: float, arrival: float) -> None:
+                rows[number] = (*rows[number][:8], start, arrival, rows[number][10])
+                self._loop.post(arrival, take, item)
+
+            carrier.send(packed, deliver)
+
+        return post
 
     @property
     def parties(self) -> Mapping[str, Endpoint]:
@@ -182,15 +250,17 @@ class Network:
         A closure, because this is the hot path: what it needs are local names, made once for a party.
         """
         sender, env = source.name, self._loop.env
-        post, see, append = self._loop.post, self.ledger.see, self.ledger.rows.append
-        encode_all, tap = self._encode_all, self._tap
+        see, append = self.ledger.see, self.ledger.rows.append
+        encode_all, tap, enter = self._encode_all, self._tap, self.journal.trail.append
 
         def send(receiver: str, message: Message) -> None:
             route = routes.get(receiver)
             if route is None:
                 raise NetworkError(f"{sender} has no link to {receiver!r}; it is joined to {_names(routes)}")
-            transmit, _, channels = route
-            take, phase, kind, wire = channels.get(type(message)) or route.open(sender, message)
+            transmit, post, _, channels = route
+            channel = channels.get(type(message)) or route.open(sender, message)
+            take, phase, kind, wire = channel
+            enter(channel)
             payload = 0
             if not wire:
                 payload, wire = sizes(message)
