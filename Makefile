@@ -4,7 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-REPORTED := fraud distress four-holders fraud-bandwidth fraud-datasize
+# Runs and sweeps of the two reports, in the order in which they appear.
+P2N2_RUNS := fraud distress four-holders
+P2N2_SWEEPS := fraud-bandwidth fraud-datasize
+FAMILY_RUNS := secureml
+FAMILY_SWEEPS := secret-layers holders triples
 
 .PHONY: demo test lint types contracts unit reports bench clean
 
@@ -26,22 +30,25 @@ contracts: $(READY)
 unit: $(READY)
 	$(BIN)/pytest -n auto
 
-# Runs the shipped experiments (what is finished already is not run again) and renders their report.
+# Runs the shipped experiments (what is finished already is not run again) and renders their reports.
 reports: $(READY)
-	for name in fraud distress four-holders; do \
+	for name in $(P2N2_RUNS) $(FAMILY_RUNS); do \
 	  test -f runs/reports/$$name/summary.json || \
 	  $(BIN)/p2n2sim run scenarios/$$name.toml --out runs/reports/$$name || exit; \
 	done
-	for name in fraud-bandwidth fraud-datasize; do \
+	for name in $(P2N2_SWEEPS) $(FAMILY_SWEEPS); do \
 	  $(BIN)/p2n2sim sweep scenarios/$$name.toml --out runs/reports/$$name || exit; \
 	done
-	$(BIN)/p2n2sim report $(REPORTED:%=runs/reports/%) --out reports/p2n2
+	$(BIN)/p2n2sim compare scenarios/compare.toml --out runs/reports/compare
+	$(BIN)/p2n2sim report $(addprefix runs/reports/,$(P2N2_RUNS) $(P2N2_SWEEPS)) --out reports/p2n2
+	$(BIN)/p2n2sim report $(addprefix runs/reports/,compare $(FAMILY_RUNS) $(FAMILY_SWEEPS)) --out reports/family
 	cp runs/reports/fraud/picture.png docs/demo.png
 
 bench: $(READY)
 	$(BIN)/python benchmarks/messages.py
 	$(BIN)/python benchmarks/ring.py
 	$(BIN)/python benchmarks/batch.py
+	$(BIN)/python benchmarks/secret_layers.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 
 from p2n2sim import folder
@@ -18,11 +20,15 @@ from p2n2sim.console import STAND_IN, RunProgress, comparison_tables, progress_b
 from p2n2sim.data.catalogue import catalogue
 from p2n2sim.data.fetch import fetch_creditcard
 from p2n2sim.errors import InputError, PartyLostError
+from p2n2sim.explore import Ending, OrderError, explore
+from p2n2sim.gate import run_twice
 from p2n2sim.report.build import build
 from p2n2sim.report.comparison import footnotes, screens
-from p2n2sim.report.read import StoredComparison, read
+from p2n2sim.report.read import StoredComparison, read, read_events
+from p2n2sim.retime import on_network, retime
 from p2n2sim.run import Silent, run
-from p2n2sim.scenario.load import points
+from p2n2sim.scenario.inline import inline
+from p2n2sim.scenario.load import points, to_tree
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
 from p2n2sim.sweep import Point, sweep
@@ -65,14 +71,39 @@ def run_scenario(
 
 
 def run_sweep(
-    scenario: Scenario, out: Path | None, *, data_dir: Path | None, jobs: int | None, quiet: bool
+    scenario: Scenario,
+    out: Path | None,
+    *,
+    data_dir: Path | None,
+    jobs: int | None,
+    retimed: bool,
+    quiet: bool,
 ) -> None:
     """Runs what is missing of a sweep."""
     target = out or RUNS / scenario.name
     with _showing_points(scenario, target, Console(stderr=True, quiet=quiet)) as show:
-        table = sweep(scenario, target, data_dir=data_dir, jobs=jobs, on_point=show)
+        table = sweep(scenario, target, data_dir=data_dir, jobs=jobs, retimed=retimed, on_point=show)
     if not quiet:
         _say(Console(), f"sweep folder: {target}\ntable:        {table}")
+
+
+def retime_run(
+    source: Path, network: str, out: Path | None, *, force: bool, as_json: bool, quiet: bool
+) -> None:
+    """Replays a run on other links, shows the summary, and writes a run folder where one is named."""
+    if out is not None:
+        folder.check_free(out, force=force)
+    recorded = read_events(source)
+    result = retime(recorded, on_network(recorded.scenario, network), str(source))
+    if out is not None:
+        folder.save(result, out, force=force)
+    if as_json:
+        write(folder.to_json(result.summary))
+    elif not quiet:
+        console = Console()
+        console.print(summary_tables(result.summary))
+        if out is not None:
+            _say(console, f"\nrun folder: {out}\npicture:    {out / 'picture.png'}")
 
 
 def run_comparison(
@@ -103,6 +134,47 @@ def run_comparison(
     console.print(comparison_tables(screens(stored)))
     _say(console, "\n".join(["", *footnotes(stored)]))
     _say(console, f"\ncomparison folder: {target}\npage:              {page}")
+
+
+def run_exploration(
+    scenario: Scenario, seeds: range, replay: Sequence[str], *, data_dir: Path | None, quiet: bool
+) -> None:
+    """Runs a scenario under many schedules; of the first that fails it shows how to replay it."""
+    err, done = Console(stderr=True, quiet=quiet), 0
+    try:
+        with progress_bar(err) as bar:
+            task = bar.add_task(scenario.name, total=len(seeds))
+
+            def show(seed: int, ending: Ending) -> None:
+                nonlocal done
+                done += 1
+                bar.update(task, completed=done)
+                if not done % max(1, len(seeds) // 10):
+                    _say(err, f"{done}/{len(seeds)} schedule {seed}: {ending.kind}")
+
+            endings = explore(scenario, seeds, data_dir=data_dir, on_seed=show)
+    except KeyboardInterrupt:
+        _say(err, f"interrupted; the first {done} schedules, from seed {seeds[0]} on, change nothing")
+        raise
+    except OrderError as error:
+        command = [*replay, "--schedule-seed", str(error.seed)]
+        if len(error.faults) < len(scenario.fault):
+            faults = to_tree(msgspec.structs.replace(scenario, fault=error.faults))["fault"]
+            command += ["--set", f"fault={inline(faults)}"]
+            _say(err, f"of {len(scenario.fault)} faults {len(faults)} are enough: {inline(faults)}")
+        _say(err, f"replay it: {shlex.join(command)}")
+        raise
+    if not quiet:
+        told = ", ".join(f"{count} {kind}" for kind, count in endings.items())
+        _say(Console(), f"{len(seeds)} schedules from seed {seeds[0]} on change no result: {told}")
+
+
+def run_gate(scenario: Scenario, *, data_dir: Path | None, quiet: bool) -> None:
+    """Runs a scenario twice and compares every event."""
+    assemble(scenario, data_dir=data_dir)  # tells what does not fit before any process is started
+    weights = run_twice(scenario, data_dir=data_dir)
+    if not quiet:
+        _say(Console(), f"both runs have the same events, metrics and weights: weights_sha256 {weights}")
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from p2n2sim.assemble import Setup
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.scenario.protocol import WHOLE, protocol_name
-from p2n2sim.summary import auc, in_digits, training_loss
+from p2n2sim.summary import auc, in_digits, retimed_sentence, training_loss
 
 STAND_IN = Text("These are stand-in data, not the published set.", style="bold yellow")
 
@@ -100,6 +100,8 @@ def summary_tables(summary: Mapping[str, Any]) -> RenderableType:
     if summary["data"]["stand_in"]:
         parts.append(STAND_IN)
     parts += [Text(f"Modelled: {sentence}.", style="bold yellow") for sentence in summary["modelled"]]
+    if retimed := retimed_sentence(summary):
+        parts.append(Text(f"Re-timed: {retimed}.", style="bold yellow"))
     parts += [Text(f"Shadow: {sentence}.") for sentence in summary["shadow"]]
     for table in (_quality(summary), _time(summary), _traffic(summary), _views(summary)):
         parts += [Text(""), table]
@@ -151,7 +153,8 @@ def _time(summary: Mapping[str, Any]) -> Table:
     table.add_row("virtual: prediction", f"{time['predict_s']:.3f}", "")
     table.add_row("virtual: whole run", f"{time['virtual_s']:.3f}", f"{summary['traffic']['rounds']:,}")
     table.add_row(f"virtual: one batch of {batch['rows']:,}", f"{batch['seconds']:.4f}", f"{batch['rounds']}")
-    table.add_row("wall: this simulation", f"{time['wall_s']:.2f}", "")
+    simulation = "the recorded" if "retimed" in summary else "this"
+    table.add_row(f"wall: {simulation} simulation", f"{time['wall_s']:.2f}", "")
     table.add_row("processor: the protocol", f"{time['simulation_processor_s']:.2f}", "")
     table.add_row("processor: plain network", f"{time['plain_processor_s']:.2f}", "")
     return table

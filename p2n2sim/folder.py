@@ -15,7 +15,7 @@ import pandas as pd
 
 from p2n2sim.errors import InputError
 from p2n2sim.report.picture import draw
-from p2n2sim.run import Run
+from p2n2sim.report.tables import Recorded
 from p2n2sim.scenario.load import to_toml
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
@@ -79,15 +79,15 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def save(run: Run, path: Path | str, *, force: bool = False) -> Path:
+def save(run: Recorded, path: Path | str, *, force: bool = False) -> Path:
     """Writes a run folder.
 
     It holds ``summary.json``, ``scenario.toml`` (resolved: running it again gives the same bytes),
-    ``ledger.parquet``, ``metrics.parquet``, ``batches.parquet``, ``compute.parquet`` and ``picture.png``.
-    Everything is written beside the folder first and moved there at once.
+    ``ledger.parquet``, ``metrics.parquet``, ``batches.parquet``, ``compute.parquet``, ``events.parquet`` and
+    ``picture.png``. Everything is written beside the folder first and moved there at once.
 
     Args:
-        run: a finished run.
+        run: a finished run, a `p2n2sim.run.Run` for example.
         path: the folder.
         force: replace a finished run that is there.
 
@@ -107,11 +107,12 @@ def save(run: Run, path: Path | str, *, force: bool = False) -> Path:
     return path
 
 
-def _write(run: Run, folder: Path) -> None:
+def _write(run: Recorded, folder: Path) -> None:
     run.ledger.to_parquet(folder / "ledger.parquet", index=False)
     run.metrics.to_parquet(folder / "metrics.parquet", index=False)
     run.batches.to_parquet(folder / "batches.parquet", index=False)
     run.compute.to_parquet(folder / "compute.parquet", index=False)
+    run.events.to_parquet(folder / "events.parquet", index=False)
     (folder / "scenario.toml").write_text(to_toml(run.scenario), "utf-8")
     (folder / "picture.png").write_bytes(draw(run))
     (folder / SUMMARY).write_text(to_json(run.summary), "utf-8")
@@ -146,6 +147,7 @@ def save_interrupted(scenario: Scenario, outcome: Outcome, path: Path) -> Path:
         outcome.ledger.frame().to_parquet(kept / "ledger.parquet", index=False)
         batches_frame(outcome).to_parquet(kept / "batches.parquet", index=False)
         outcome.compute_frame().to_parquet(kept / "compute.parquet", index=False)
+        outcome.events.to_parquet(kept / "events.parquet", index=False)
     return kept
 
 

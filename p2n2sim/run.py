@@ -67,6 +67,8 @@ class Run:
         metrics: a row for every epoch: losses and AUC of the protocol and of the plain network.
         batches: a row for every batch: epoch, stage, rows, loss, and when it began.
         compute: a row for every piece of local work: party, start_s, end_s, label.
+        events: a row for everything that a task did, in order; the columns are those of
+            `p2n2sim.net.journal.Record`.
         parts: the trained network.
     """
 
@@ -76,6 +78,7 @@ class Run:
     metrics: pd.DataFrame
     batches: pd.DataFrame
     compute: pd.DataFrame
+    events: pd.DataFrame
     parts: Parts
 
 
@@ -110,7 +113,7 @@ def run(
     began, cpu_began = time.perf_counter(), time.process_time()
     progress = progress or Silent()
     threads = threads or os.cpu_count() or 1
-    with _one_float_thread(), _pool(threads) as pool:
+    with one_float_thread(), _pool(threads) as pool:
         setup = assemble(scenario, data_dir=data_dir)
         plain = PlainNetwork(setup.parts)
         outcome = Outcome() if outcome is None else outcome
@@ -148,6 +151,7 @@ def run(
         metrics=metrics,
         batches=batches_frame(outcome),
         compute=outcome.compute_frame(),
+        events=outcome.events,
         parts=setup.parts,
     )
 
@@ -211,7 +215,7 @@ def _import_what_torch_imports_late() -> None:
 
 
 @contextlib.contextmanager
-def _one_float_thread() -> Iterator[None]:
+def one_float_thread() -> Iterator[None]:
     """Floating-point sums depend on how many threads share them; one thread makes them reproducible."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -22,18 +22,21 @@ from p2n2sim.net.network import Network, Tap
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.nn.training import sgd
 from p2n2sim.parties.data_holder import data_holder
-from p2n2sim.parties.family import MEMBERS
+from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.parties.label_owner import label_owner
 from p2n2sim.parties.layer import Setting
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
+from p2n2sim.parties.secret_layers.shadow import Shadow
 from p2n2sim.parties.server import server
-from p2n2sim.parties.shadow import Shadow
-from p2n2sim.parties.supply import Order, Supply, Work
+from p2n2sim.parties.triples.supply import Order, Supply, Work
 from p2n2sim.scenario.machines import machine
 from p2n2sim.scenario.protocol import under_engine
 from p2n2sim.scenario.topology import topology
 from p2n2sim.under_sharing import UnderSharing
+
+BATCH = "batch"
+"""The mark in the journal at which the first holder begins a batch."""
 
 
 @dataclass
@@ -47,6 +50,7 @@ class Outcome:
         intervals: party -> (start, end, label) of its local work, in virtual seconds.
         parties: everybody who took part.
         shadow: what a shadow found, if one watched.
+        events: what every task did, in order: a row for each `p2n2sim.net.journal.Record`.
         lost: who dropped out -> number of the batch, from 1, and virtual time in seconds.
         virtual_s: the clock at the end.
     """
@@ -57,13 +61,19 @@ class Outcome:
     intervals: dict[str, list[tuple[float, float, str]]] = field(default_factory=dict)
     parties: list[str] = field(default_factory=list)
     shadow: Shadow | None = None
+    events: pd.DataFrame = field(default_factory=pd.DataFrame)
     lost: dict[str, tuple[int, float]] = field(default_factory=dict)
     virtual_s: float = 0.0
 
     def compute_frame(self) -> pd.DataFrame:
         """One row for every piece of local work: party, start_s, end_s, label."""
-        rows = [(party, *interval) for party, intervals in self.intervals.items() for interval in intervals]
-        return pd.DataFrame(rows, columns=["party", "start_s", "end_s", "label"])
+        return compute_frame(self.intervals)
+
+
+def compute_frame(intervals: Mapping[str, Iterable[tuple[float, float, str]]]) -> pd.DataFrame:
+    """One row for every piece of local work: party, start_s, end_s, label."""
+    rows = [(party, *interval) for party, own in intervals.items() for interval in own]
+    return pd.DataFrame(rows, columns=["party", "start_s", "end_s", "label"])
 
 
 def simulate(
@@ -110,6 +120,7 @@ def simulate(
 
         def begin(batch: Batch) -> None:
             outcome.began.append((batch, loop.time()))
+            network.parties[setup.layer.holders[0]].note("mark", BATCH, batch.step)
             on_batch(batch)
 
         def finish(done: Pass) -> None:
@@ -137,23 +148,14 @@ def simulate(
         finally:
             outcome.virtual_s = loop.time()
             outcome.parties = list(network.parties)
-            outcome.intervals = _intervals(network)
+            outcome.intervals = network.intervals()
+            outcome.events = network.events()
 
     with torch.random.fork_rng(devices=[]):  # a server module of the user may draw, for dropout say
         torch.manual_seed(setup.scenario.train.seed)
-        simloop.run(main())
+        simloop.run(main(), schedule=setup.scenario.schedule_seed)
     if several:
         several.write_weights()
-
-
-def _intervals(network: Network) -> dict[str, list[tuple[float, float, str]]]:
-    """The work of each party, and after it what it did beside."""
-    out = {}
-    for name, end in network.parties.items():
-        out[name] = end.cpu.intervals
-        if name in network.asides:
-            out[f"{name} (offline)"] = network.asides[name].cpu.intervals
-    return out
 
 
 def tasks_of(

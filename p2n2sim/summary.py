@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from p2n2sim.assemble import Setup
 from p2n2sim.messages import Floats
-from p2n2sim.parties.homomorphic import SCHEMES
+from p2n2sim.net.ledger import Ledger
+from p2n2sim.parties.first_layer.homomorphic import SCHEMES
 from p2n2sim.parties.passes import Pass
 from p2n2sim.scenario.protocol import SHARED, WHOLE, protocol_name, under_engine
 from p2n2sim.scenario.sections import Scenario
@@ -102,17 +103,25 @@ def modelled(scenario: Scenario) -> list[str]:
     return out
 
 
+def retimed_sentence(summary: Mapping[str, Any]) -> str:
+    """How a re-timed run came about; nothing for one that was run."""
+    if "retimed" not in summary:
+        return ""
+    return (
+        f"the events of a run on {summary['retimed']['network']}, replayed on these links; nothing was "
+        "computed again, measured times are those of the run"
+    )
+
+
 def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str, Any]:
     """What `summary.json` says, except the hashes of the weights and the wall time."""
     scenario, dataset = setup.scenario, setup.dataset
-    batches = batches_frame(outcome)
-    ledger = outcome.ledger.frame().merge(batches[["step", "stage"]], on="step", how="left")
-    ledger["stage"] = ledger["stage"].fillna("setup")
     last = metrics.iloc[-1]
     return {
         "scenario": scenario.name,
         "title": scenario.title,
         "seed": scenario.train.seed,
+        **({} if scenario.schedule_seed is None else {"schedule_seed": scenario.schedule_seed}),
         "protocol": protocol_name(scenario),
         "secret_layers": scenario.protocol.layers_under_sharing,
         "modelled": modelled(scenario),
@@ -130,17 +139,32 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
         },
         "metrics": {name: float(last[name]) for name in ("auc", "loss_train", "loss_test")},
         "baseline": {name: float(last[f"plain_{name}"]) for name in ("auc", "loss_train", "loss_test")},
-        "time": {"virtual_s": outcome.virtual_s} | _stage_seconds(batches, outcome.virtual_s),
+        **times_and_traffic(outcome.ledger, batches_frame(outcome), outcome.virtual_s),
+        "views": {party: view._asdict() for party, view in outcome.ledger.views(outcome.parties).items()},
+    }
+
+
+def times_and_traffic(recorded: Ledger, batches: pd.DataFrame, virtual_s: float) -> dict[str, Any]:
+    """The parts of a summary that follow from the messages and from when each batch began.
+
+    Args:
+        recorded: all messages.
+        batches: as `batches_frame` makes them.
+        virtual_s: the clock at the end.
+    """
+    ledger = recorded.frame().merge(batches[["step", "stage"]], on="step", how="left")
+    ledger["stage"] = ledger["stage"].fillna("setup")
+    return {
+        "time": {"virtual_s": virtual_s} | _stage_seconds(batches, virtual_s),
         "traffic": {
             **_totals(ledger),
-            "rounds": outcome.ledger.rounds,
+            "rounds": recorded.rounds,
             "by_phase": {phase: _totals(ledger[ledger["phase"] == phase]) for phase in ("offline", "online")},
             "by_stage": _grouped(ledger, "stage"),
             "by_link": _grouped(ledger.assign(link=ledger["sender"] + "->" + ledger["receiver"]), "link"),
             "one_batch": _one_batch(ledger, batches),
         },
-        "views": {party: view._asdict() for party, view in outcome.ledger.views(outcome.parties).items()},
-        "ledger_sha256": outcome.ledger.sha256(),
+        "ledger_sha256": recorded.sha256(),
     }
 
 

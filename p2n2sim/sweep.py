@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from p2n2sim import folder
 from p2n2sim.errors import InputError, P2N2SimError, ScenarioError
 from p2n2sim.report.text import written
+from p2n2sim.retime import retime
 from p2n2sim.run import run
 from p2n2sim.scenario.load import parse, points, to_toml
 from p2n2sim.scenario.sections import Scenario
@@ -57,6 +59,7 @@ def sweep(
     *,
     data_dir: Path | None = None,
     jobs: int | None = None,
+    retimed: bool = False,
     on_point: Callable[[Point, int, int], object] = lambda point, done, total: None,
 ) -> Path:
     """Runs every point of the grid that is not finished yet, a process to a core.
@@ -66,6 +69,7 @@ def sweep(
         out: the sweep folder; ``points/`` holds a run folder for each point, ``sweep.parquet`` a row.
         data_dir: where to look for data files first.
         jobs: how many processes at a time, by default one a core.
+        retimed: of points that differ in their links alone, run one and replay it for the others.
         on_point: told of every finished point, with how many are finished and how many there are.
 
     Returns:
@@ -91,18 +95,23 @@ def sweep(
     )
     try:
         with _deaf_to_ctrl_c():
-            tasks = {pool.submit(_run_point, to_toml(p.scenario), p.folder, data_dir): p for p in missing}
+            tasks = {
+                pool.submit(_run_points, [(to_toml(p.scenario), p.folder) for p in group], data_dir): group
+                for group in (_alike(missing) if retimed else [[point] for point in missing])
+            }
         for task in concurrent.futures.as_completed(tasks):
-            point = tasks[task]
+            group = tasks[task]
             try:
                 task.result()
             except P2N2SimError as error:
-                failures.append((point, error))
+                failures += [(point, error) for point in group if not folder.is_finished(point.folder)]
             except BrokenProcessPool:  # the pool ends them all, and does not say whose fault it is
-                failures.append((point, SweepError("a process died, perhaps for want of memory")))
-            else:
-                done += 1
-                on_point(point, done, len(grid))
+                died = SweepError("a process died, perhaps for want of memory")
+                failures += [(point, died) for point in group if not folder.is_finished(point.folder)]
+            for point in group:
+                if folder.is_finished(point.folder):
+                    done += 1
+                    on_point(point, done, len(grid))
     except BaseException:
         for child in multiprocessing.active_children():
             child.terminate()
@@ -188,9 +197,23 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _run_point(toml: str, path: Path, data_dir: Path | None) -> None:
-    """In another process: one point on one thread."""
-    folder.save(run(parse(tomllib.loads(toml), "sweep"), data_dir=data_dir, threads=1), path)
+def _alike(points: list[Point]) -> list[list[Point]]:
+    """Points that differ in their links alone, together."""
+    groups: dict[str, list[Point]] = {}
+    for point in points:
+        others = {key: value for key, value in point.values.items() if not key.startswith("network.")}
+        groups.setdefault(repr(others), []).append(point)
+    return list(groups.values())
+
+
+def _run_points(group: list[tuple[str, Path]], data_dir: Path | None) -> None:
+    """In another process: the first point on one thread, and the first one replayed for the others."""
+    (first, path), *others = [(parse(tomllib.loads(toml), "sweep"), path) for toml, path in group]
+    result = run(first, data_dir=data_dir, threads=1)
+    folder.save(result, path)
+    for scenario, beside in others:
+        data = result.scenario.data  # with the fingerprint of what was found
+        folder.save(retime(result, msgspec.structs.replace(scenario, data=data), str(path)), beside)
 
 
 def _write_table(grid: list[Point], out: Path) -> Path:

@@ -23,6 +23,7 @@ FILES = {
     "metrics.parquet",
     "batches.parquet",
     "compute.parquet",
+    "events.parquet",
     "picture.png",
 }
 
@@ -51,7 +52,7 @@ def test_what_a_run_folder_holds(here: Path, result: Run) -> None:
     assert everything(out) == FILES
     assert everything(out.parent) == {"out"}
     assert json.loads((out / "summary.json").read_text()) == json.loads(folder.to_json(result.summary))
-    for name in ("ledger", "metrics", "batches", "compute"):
+    for name in ("ledger", "metrics", "batches", "compute", "events"):
         pd.testing.assert_frame_equal(pd.read_parquet(out / f"{name}.parquet"), getattr(result, name))
     assert load(out / "scenario.toml") == result.scenario
     assert (out / "picture.png").read_bytes().startswith(b"\x89PNG")
@@ -157,7 +158,8 @@ def test_interrupted_work_is_kept_beside_and_never_overwritten(here: Path, resul
     kept = [folder.save_interrupted(result.scenario, Outcome(), Path("out")) for _ in range(2)]
     assert kept == [Path("out.interrupted"), Path("out.interrupted-2")]
     for path in kept:
-        assert everything(path) == {"scenario.toml", "ledger.parquet", "batches.parquet", "compute.parquet"}
+        tables = {"ledger.parquet", "batches.parquet", "compute.parquet", "events.parquet"}
+        assert everything(path) == {"scenario.toml", *tables}
         assert not folder.is_finished(path)
     assert not (here / "out").exists()
 

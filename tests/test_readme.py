@@ -8,10 +8,15 @@ import sys
 import tomllib
 from pathlib import Path
 
-from p2n2sim.parties import traffic
-from p2n2sim.parties.family import MEMBERS
+import pytest
+
+from p2n2sim.parties.first_layer import traffic
+from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.parties.layer import FirstLayer
+from p2n2sim.parties.secret_layers import traffic as secret_traffic
 from p2n2sim.scenario.load import parse
+from p2n2sim.under_sharing import agreement_of
+from tests.small import small_setup
 
 ROOT = Path(__file__).parents[1]
 
@@ -79,3 +84,29 @@ def test_numbers_of_the_protocols_document() -> None:
     for rows, width, units in ((5000, 14, 8), (2570, 278, 400)):
         layer = FirstLayer(holders=("A", "B"), widths=(width, width), units=units, fractional_bits=20)
         assert f"{sum(traffic.payload_by_link(layer, 'A', rows, 8).values()):,}" in text
+
+
+@pytest.mark.parametrize(
+    ("row", "activations", "activation"),
+    [
+        ("three-piece sigmoid", "sigmoid", "piecewise"),
+        ("ReLU hidden, three-piece head", "relu", "piecewise"),
+        ("square hidden, three-piece head", "square", "piecewise"),
+        ("polynomial of degree 3", "sigmoid", "polynomial"),
+    ],
+)
+def test_numbers_of_the_secret_layers_document(row: str, activations: str, activation: str) -> None:
+    """The table of docs/secret-layers.md, bytes and rounds of a training step, is that of the closed form."""
+    overrides = {
+        "model.hidden": [8, 8],
+        "model.activations": activations,
+        "protocol.secret_layers": 3,
+        "protocol.first_layer": "algorithm1-masked-once",
+        "protocol.activation": activation,
+    }
+    agreement = agreement_of(small_setup(features=28, overrides=overrides))
+    links = secret_traffic.payload_by_link(agreement, 5000, 8)
+    online, offline = links["A->B"] / 1e6, links["dealer->B"] / 1e6
+    rounds = secret_traffic.rounds(agreement, 5000)
+    text = (ROOT / "docs" / "secret-layers.md").read_text("utf-8")
+    assert f"| p2n2sim, {row} | {online:.2f} | {rounds} | {offline:.2f} |" in text

@@ -7,10 +7,13 @@ import concurrent.futures
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import pandas as pd
+
 from p2n2sim.errors import NetworkError, Wait
 from p2n2sim.net.carrier import Carrier
 from p2n2sim.net.cpu import Cpu, Machine
 from p2n2sim.net.endpoint import Endpoint
+from p2n2sim.net.journal import BESIDE, Journal, Meaning
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.net.link import Transmit
 from p2n2sim.net.simloop import SimLoop
@@ -81,6 +84,7 @@ class Network:
 
     Attributes:
         ledger: every message so far.
+        journal: the order in which things happened.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class Network:
         tap: Tap | None = None,
     ) -> None:
         self.ledger = Ledger() if ledger is None else ledger
+        self.journal = Journal()
         self._loop = loop
         self._wiring = Wiring(loop, topology or Topology())
         self._machine = machine or Machine.instant()
@@ -116,7 +121,7 @@ class Network:
             raise NetworkError(f"there is already a party {name!r}")
         routes: dict[str, Route] = {}
         cpu = Cpu(self._loop, machine or self._machine, pool=self._pool)
-        endpoint = Endpoint(name, self._loop, cpu, routes)
+        endpoint = Endpoint(name, self._loop, cpu, routes, journal=self.journal, plug=name)
         endpoint.send = self._sender(endpoint, routes)
         for other in self._endpoints.values():
             there, back = self._wiring.join(name, other.name)
@@ -138,7 +143,15 @@ class Network:
         """
         first = self._endpoints[name]
         cpu = Cpu(self._loop, machine or self._machine, pool=self._pool)
-        second = Endpoint(name, self._loop, cpu, self._routes[name], first.mailboxes)
+        second = Endpoint(
+            name,
+            self._loop,
+            cpu,
+            self._routes[name],
+            first.mailboxes,
+            journal=self.journal,
+            plug=name + BESIDE,
+        )
         second.send = self._sender(second, self._routes[name])
         self._asides[name] = second
         return second
@@ -147,6 +160,33 @@ class Network:
     def asides(self) -> Mapping[str, Endpoint]:
         """The second plugs by party."""
         return self._asides
+
+    def add_channel(self, sender: str, receiver: str, kind: type[Message], channel: Channel) -> None:
+        """What happens to messages of a type on a link, which is otherwise found out with the first one."""
+        self._routes[sender][receiver].channels[kind] = channel
+
+    def intervals(self) -> dict[str, list[tuple[float, float, str]]]:
+        """The work of each party, and after it what it did beside: plug -> (start, end, label)."""
+        out = {}
+        for name, endpoint in self._endpoints.items():
+            out[endpoint.plug] = endpoint.cpu.intervals
+            if name in self._asides:
+                out[self._asides[name].plug] = self._asides[name].cpu.intervals
+        return out
+
+    def events(self) -> pd.DataFrame:
+        """What every task did, in order: a row for each `p2n2sim.net.journal.Record`."""
+        meanings: dict[int, Meaning] = {}
+        for sender, routes in self._routes.items():
+            for receiver, route in routes.items():
+                for channel in route.channels.values():
+                    meanings[id(channel)] = ("send", sender, receiver, channel.kind)
+        for endpoint in self._endpoints.values():
+            for (sender, kind), mailbox in endpoint.mailboxes.items():
+                plug = mailbox.plug or endpoint.plug
+                meanings[id(mailbox)] = ("receive", plug, sender, kind.__name__)
+                meanings[id(mailbox.sign)] = ("wait", plug, sender, kind.__name__)
+        return self.journal.frame(meanings)
 
     def _route(self, line: Line, target: Endpoint) -> Route:
         carrier = line.carrier
@@ -211,14 +251,16 @@ class Network:
         """
         sender, env = source.name, self._loop.env
         see, append = self.ledger.see, self.ledger.rows.append
-        encode_all, tap = self._encode_all, self._tap
+        encode_all, tap, enter = self._encode_all, self._tap, self.journal.trail.append
 
         def send(receiver: str, message: Message) -> None:
             route = routes.get(receiver)
             if route is None:
                 raise NetworkError(f"{sender} has no link to {receiver!r}; it is joined to {_names(routes)}")
             transmit, post, _, channels = route
-            take, phase, kind, wire = channels.get(type(message)) or route.open(sender, message)
+            channel = channels.get(type(message)) or route.open(sender, message)
+            take, phase, kind, wire = channel
+            enter(channel)
             payload = 0
             if not wire:
                 payload, wire = sizes(message)

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
-from p2n2sim.parties.family import MEMBERS
+from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.report.text import rate, span, without_folders
 from p2n2sim.scenario.sections import Compute, Scenario
 from p2n2sim.scenario.topology import topology
+from p2n2sim.summary import retimed_sentence
 
 VIRTUAL = "Times are virtual time of the simulated protocol, not measured"
 
@@ -18,11 +19,12 @@ VIRTUAL = "Times are virtual time of the simulated protocol, not measured"
 def origin(scenario: Scenario, summary: Mapping[str, Any]) -> str:
     """Where the numbers of one run come from: scenario, seed, data, links, machines, and what is a model."""
     data = summary["data"]
+    retimed = retimed_sentence(summary)
     return (
         f"Scenario {summary['scenario']}, seed {summary['seed']}. {data_line(data)} "
         f"{data['holders']} holders, protocol {summary['protocol']}. "
         f"{VIRTUAL}: {network_line(scenario)}; {machine_line(scenario.compute)}."
-        f"{modelled_line(summary['modelled'])}"
+        f"{modelled_line(summary['modelled'])}{f' RE-TIMED: {retimed}.' if retimed else ''}"
     )
 
 

@@ -12,6 +12,7 @@ import msgspec
 import pandas as pd
 
 from p2n2sim.errors import InputError
+from p2n2sim.net import journal
 from p2n2sim.report.text import slug
 from p2n2sim.scenario.load import load
 from p2n2sim.scenario.sections import Scenario
@@ -37,6 +38,13 @@ class StoredRun:
     def name(self) -> str:
         """A name for files."""
         return slug(self.scenario.name)
+
+
+@dataclass(frozen=True)
+class StoredEvents(StoredRun):
+    """A finished run with everything that its tasks did."""
+
+    events: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -140,6 +148,20 @@ def read(folder: Path) -> Stored:
         )
     found = "it holds no finished run or sweep" if folder.is_dir() else "there is no such folder"
     raise InputError(str(folder), found, "a run folder has summary.json, a sweep folder sweep.parquet")
+
+
+def read_events(folder: Path) -> StoredEvents:
+    """Reads a run folder with everything that the tasks did.
+
+    Raises:
+        InputError: it holds no finished run, one of a version that did not record this, or a damaged file.
+    """
+    stored = read(folder)
+    if not isinstance(stored, StoredRun):
+        raise InputError(str(folder), "it holds several runs", f"name one of them, in {folder / 'points'}")
+    path = folder / "events.parquet"
+    events = journal.check(_whole(path, pd.read_parquet), str(path))
+    return StoredEvents(**vars(stored), events=events)
 
 
 def _read_run(folder: Path) -> StoredRun:

@@ -24,3 +24,10 @@ class Tables(Protocol):
     def batches(self) -> pd.DataFrame: ...  # noqa: D102
     @property
     def compute(self) -> pd.DataFrame: ...  # noqa: D102
+
+
+class Recorded(Tables, Protocol):
+    """A finished run with everything that its tasks did; `p2n2sim.run.Run` is one."""
+
+    @property
+    def events(self) -> pd.DataFrame: ...  # noqa: D102

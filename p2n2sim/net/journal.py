@@ -1,0 +1,191 @@
+"""What happened in which order in every task: with the ledger, enough to tell why every time is what it is.
+
+The ledger says when a message was sent and when it arrived, the processors when work was done. The journal
+adds the order in which each task did its part: so what is sent is known to follow what was taken and computed
+before it, and a time is either explained by these or by something that waits for time to pass.
+
+A trail is kept of tokens that are there anyway: the channel of a message that is sent, the mailbox from which
+one is taken, the mailbox's sign of waiting. No time and no task is entered. The tasks run one at a time, from
+one wait to the next, and the message that ends a wait is entered where the wait ends: that gives the tasks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from p2n2sim.errors import InputError
+
+
+class Record(NamedTuple):
+    """Something that a task did.
+
+    Attributes:
+        task: number of the task, in the order in which they first did something.
+        plug: the party, or its second plug.
+        kind: ``send``, ``receive`` (took a message), ``compute``, ``give`` and ``take`` (a handover within
+            the party), ``mark`` (nothing happens, somebody wanted to know when), ``deadline`` (waits for what
+            comes next with a timeout), ``left`` (a wait that was given up).
+        peer: to whom or from whom.
+        what: kind of the message, label of the work, name of the mark.
+        number: of the computation on its processor, of the handover, of the mark; -1 for others.
+        seconds: what a computation takes on its processor, NaN for others.
+    """
+
+    task: int
+    plug: str
+    kind: str
+    peer: str
+    what: str
+    number: int
+    seconds: float
+
+
+Meaning = tuple[str, str, str, str]
+"""Of a token: ``send``, ``receive`` or ``wait``; the plug, the peer, the message's kind."""
+
+
+class Journal:
+    """The trail of a run.
+
+    Attributes:
+        trail: tokens in the order in which things happened: channels, mailboxes and their signs of waiting,
+            which the network explains, and tuples that explain themselves.
+    """
+
+    def __init__(self) -> None:
+        self.trail: list[Any] = []
+        self._handovers = 0
+
+    def new_handover(self) -> int:
+        """A number for a further handover between two tasks of a party."""
+        self._handovers += 1
+        return self._handovers - 1
+
+    def frame(self, meanings: Mapping[int, Meaning]) -> pd.DataFrame:
+        """A row for each `Record`, in the order in which they happened; a computation where it began.
+
+        Args:
+            meanings: of the network's own tokens, by their id.
+        """
+        reader = _Reader()
+        for token in self.trail:
+            meaning = meanings.get(id(token))
+            if meaning is None:
+                reader.read_own(token)
+            else:
+                reader.read(*meaning)
+        return pd.DataFrame(reader.records(), columns=list(Record._fields))
+
+
+class _Task:
+    """A task as far as it has been read."""
+
+    def __init__(self, number: int, party: str) -> None:
+        self.number, self.party, self.plug = number, party, ""
+
+
+class _Reader:
+    """Tells from a trail which task did what: a step of a task begins where a wait ends, or a task does."""
+
+    def __init__(self) -> None:
+        self._tasks: list[_Task] = []
+        self._rows: list[tuple[_Task, tuple[str, str, str, int, float]]] = []
+        self._running: _Task | None = None
+        self._waiting: dict[object, _Task] = {}
+
+    def read(self, kind: str, plug: str, peer: str, what: str) -> None:
+        """A token of the network."""
+        if kind == "wait":
+            self._wait(("message", plug, peer, what), plug)
+            return
+        if kind == "receive":
+            self._wake(("message", plug, peer, what))
+            self._task(plug).plug = plug
+        self._enter(self._task(plug), kind, peer, what)
+
+    def read_own(self, token: tuple[Any, ...]) -> None:
+        """A token that explains itself: what it is, the plug, and further parts."""
+        kind, plug, *about = token
+        if kind == "start":
+            number, seconds, label = about
+            task = self._task(plug)
+            task.plug = plug
+            self._enter(task, "compute", "", label, number, seconds)
+            self._wait(("work", plug, number), plug)
+        elif kind == "done":
+            self._wake(("work", plug, *about))
+        elif kind == "wait":
+            self._wait(("handover", *about), plug)
+        elif kind == "left":
+            self._wake(("message", plug, *about))
+            self._enter(self._task(plug), "left", *about)
+        elif kind == "deadline":
+            self._enter(self._task(plug), "deadline", *about)
+        elif kind == "mark":
+            what, number = about
+            self._enter(self._task(plug), "mark", "", what, number)
+        else:
+            (number,) = about
+            if kind == "take":
+                self._wake(("handover", number))
+            task = self._task(plug)
+            task.plug = plug
+            self._enter(task, kind, "", "", number)
+
+    def records(self) -> list[Record]:
+        """What has been read."""
+        return [
+            Record(task.number, task.plug or task.party, kind, peer, what, number, seconds)
+            for task, (kind, peer, what, number, seconds) in self._rows
+        ]
+
+    def _enter(
+        self,
+        task: _Task,
+        kind: str,
+        peer: str = "",
+        what: str = "",
+        number: int = -1,
+        seconds: float = math.nan,
+    ) -> None:
+        self._rows.append((task, (kind, peer, what, number, seconds)))
+
+    def _task(self, plug: str) -> _Task:
+        """Who runs; a task that was not heard of before, unless it is of the same party."""
+        party = party_of(plug)
+        if self._running is None or self._running.party != party:
+            self._running = _Task(len(self._tasks), party)
+            self._tasks.append(self._running)
+        return self._running
+
+    def _wait(self, for_what: object, plug: str) -> None:
+        self._waiting[for_what] = self._task(plug)
+        self._running = None
+
+    def _wake(self, by_what: object) -> None:
+        if by_what in self._waiting:
+            self._running = self._waiting.pop(by_what)
+
+
+BESIDE = " (offline)"
+"""Ends the name of a party's second plug."""
+
+
+def party_of(plug: str) -> str:
+    """The party of a plug."""
+    return plug.removesuffix(BESIDE)
+
+
+def check(events: pd.DataFrame, where: str) -> pd.DataFrame:
+    """A table that was read from a file, if it has the columns of a journal.
+
+    Raises:
+        InputError: it has not.
+    """
+    if tuple(events.columns) != Record._fields:
+        raise InputError(where, "the file is damaged (not a journal's columns)", "run the scenario again")
+    return events
