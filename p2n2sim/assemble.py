@@ -19,7 +19,7 @@ from p2n2sim.data.split import columns, columns_by_name, holder_names
 from p2n2sim.errors import DataError, ScenarioError
 from p2n2sim.net.cpu import Cost
 from p2n2sim.nn.network import Parts, ServerFactory, build
-from p2n2sim.parties import homomorphic
+from p2n2sim.parties.first_layer import homomorphic
 from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.parties.schedule import Schedule
 from p2n2sim.scenario.machines import machine

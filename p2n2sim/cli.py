@@ -34,6 +34,10 @@ DataDir = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Look for data files here first.")
 ]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes at a time; default: one a core.")]
+ScheduleSeed = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="K", help="Another legal order of equal times: the key schedule_seed."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no tables.")]
 
 
@@ -49,8 +53,11 @@ def run_command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary alone, as JSON.")] = False,
     quiet: Quiet = False,
+    schedule_seed: ScheduleSeed = None,
 ) -> None:
     """Run a scenario and write a run folder."""
+    if schedule_seed is not None:
+        overrides = [*(overrides or ()), f"schedule_seed={schedule_seed}"]
     settings = load(scenario, overrides or ())
     with _naming(scenario, overrides or ()):
         _commands().run_scenario(
@@ -139,6 +146,30 @@ def compare_command(
     settings = load(scenario, overrides or ())
     with _naming(scenario, overrides or ()):
         _commands().run_comparison(settings, vary, values, out, data_dir=data, jobs=jobs, quiet=quiet)
+
+
+@app.command("explore")
+def explore_command(
+    scenario: ScenarioFile,
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="How many schedules.")] = 100,
+    first: Annotated[int, typer.Option(min=0, metavar="K", help="The first one's seed.")] = 0,
+    twice: Annotated[
+        bool, typer.Option("--twice", help="Run twice instead, and show the first event that differs.")
+    ] = False,
+    overrides: Overrides = None,
+    data: DataDir = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run a scenario in other legal orders of equal times. Stops at the first that changes a result."""
+    settings = load(scenario, overrides or ())
+    with _naming(scenario, overrides or ()):
+        if twice:
+            _commands().run_gate(settings, data_dir=data, quiet=quiet)
+            return
+        replay = ["p2n2sim", "run", str(scenario)]
+        replay += [part for override in overrides or () for part in ("--set", override)]
+        replay += [] if data is None else ["--data", str(data)]
+        _commands().run_exploration(settings, range(first, first + seeds), replay, data_dir=data, quiet=quiet)
 
 
 @app.command("report")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 
 from p2n2sim import folder
@@ -19,12 +21,15 @@ from p2n2sim.console import STAND_IN, RunProgress, comparison_tables, progress_b
 from p2n2sim.data.catalogue import catalogue
 from p2n2sim.data.fetch import fetch_creditcard
 from p2n2sim.errors import InputError, PartyLostError
+from p2n2sim.explore import Ending, OrderError, explore
+from p2n2sim.gate import run_twice
 from p2n2sim.report.build import build
 from p2n2sim.report.comparison import footnotes, screens
 from p2n2sim.report.read import StoredComparison, read, read_events
 from p2n2sim.retime import on_network, retime
 from p2n2sim.run import Silent, run
-from p2n2sim.scenario.load import points
+from p2n2sim.scenario.inline import inline
+from p2n2sim.scenario.load import points, to_tree
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
 from p2n2sim.sweep import Point, sweep
@@ -164,6 +169,47 @@ def run_comparison(
     console.print(comparison_tables(screens(stored)))
     _say(console, "\n".join(["", *footnotes(stored)]))
     _say(console, f"\ncomparison folder: {target}\npage:              {page}")
+
+
+def run_exploration(
+    scenario: Scenario, seeds: range, replay: Sequence[str], *, data_dir: Path | None, quiet: bool
+) -> None:
+    """Runs a scenario under many schedules; of the first that fails it shows how to replay it."""
+    err, done = Console(stderr=True, quiet=quiet), 0
+    try:
+        with progress_bar(err) as bar:
+            task = bar.add_task(scenario.name, total=len(seeds))
+
+            def show(seed: int, ending: Ending) -> None:
+                nonlocal done
+                done += 1
+                bar.update(task, completed=done)
+                if not done % max(1, len(seeds) // 10):
+                    _say(err, f"{done}/{len(seeds)} schedule {seed}: {ending.kind}")
+
+            endings = explore(scenario, seeds, data_dir=data_dir, on_seed=show)
+    except KeyboardInterrupt:
+        _say(err, f"interrupted; the first {done} schedules, from seed {seeds[0]} on, change nothing")
+        raise
+    except OrderError as error:
+        command = [*replay, "--schedule-seed", str(error.seed)]
+        if len(error.faults) < len(scenario.fault):
+            faults = to_tree(msgspec.structs.replace(scenario, fault=error.faults))["fault"]
+            command += ["--set", f"fault={inline(faults)}"]
+            _say(err, f"of {len(scenario.fault)} faults {len(faults)} are enough: {inline(faults)}")
+        _say(err, f"replay it: {shlex.join(command)}")
+        raise
+    if not quiet:
+        told = ", ".join(f"{count} {kind}" for kind, count in endings.items())
+        _say(Console(), f"{len(seeds)} schedules from seed {seeds[0]} on change no result: {told}")
+
+
+def run_gate(scenario: Scenario, *, data_dir: Path | None, quiet: bool) -> None:
+    """Runs a scenario twice and compares every event."""
+    assemble(scenario, data_dir=data_dir)  # tells what does not fit before any process is started
+    weights = run_twice(scenario, data_dir=data_dir)
+    if not quiet:
+        _say(Console(), f"both runs have the same events, metrics and weights: weights_sha256 {weights}")
 
 
 @contextlib.contextmanager

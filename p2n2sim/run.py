@@ -113,7 +113,7 @@ def run(
     began, cpu_began = time.perf_counter(), time.process_time()
     progress = progress or Silent()
     threads = threads or os.cpu_count() or 1
-    with _one_float_thread(), _pool(threads) as pool:
+    with one_float_thread(), _pool(threads) as pool:
         setup = assemble(scenario, data_dir=data_dir)
         plain = PlainNetwork(setup.parts)
         outcome = Outcome() if outcome is None else outcome
@@ -215,7 +215,7 @@ def _import_what_torch_imports_late() -> None:
 
 
 @contextlib.contextmanager
-def _one_float_thread() -> Iterator[None]:
+def one_float_thread() -> Iterator[None]:
     """Floating-point sums depend on how many threads share them; one thread makes them reproducible."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -22,14 +22,14 @@ from p2n2sim.net.network import Network, Tap
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.nn.training import sgd
 from p2n2sim.parties.data_holder import data_holder
-from p2n2sim.parties.family import MEMBERS
+from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.parties.label_owner import label_owner
 from p2n2sim.parties.layer import Setting
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
+from p2n2sim.parties.secret_layers.shadow import Shadow
 from p2n2sim.parties.server import server
-from p2n2sim.parties.shadow import Shadow
-from p2n2sim.parties.supply import Order, Supply, Work
+from p2n2sim.parties.triples.supply import Order, Supply, Work
 from p2n2sim.scenario.machines import machine
 from p2n2sim.scenario.protocol import under_engine
 from p2n2sim.scenario.topology import topology
@@ -153,7 +153,7 @@ def simulate(
 
     with torch.random.fork_rng(devices=[]):  # a server module of the user may draw, for dropout say
         torch.manual_seed(setup.scenario.train.seed)
-        simloop.run(main())
+        simloop.run(main(), schedule=setup.scenario.schedule_seed)
     if several:
         several.write_weights()
 

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from p2n2sim.assemble import Setup
 from p2n2sim.messages import Floats
 from p2n2sim.net.ledger import Ledger
-from p2n2sim.parties.homomorphic import SCHEMES
+from p2n2sim.parties.first_layer.homomorphic import SCHEMES
 from p2n2sim.parties.passes import Pass
 from p2n2sim.scenario.protocol import SHARED, WHOLE, protocol_name, under_engine
 from p2n2sim.scenario.sections import Scenario
@@ -121,6 +121,7 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
         "scenario": scenario.name,
         "title": scenario.title,
         "seed": scenario.train.seed,
+        **({} if scenario.schedule_seed is None else {"schedule_seed": scenario.schedule_seed}),
         "protocol": protocol_name(scenario),
         "secret_layers": scenario.protocol.layers_under_sharing,
         "modelled": modelled(scenario),

@@ -19,20 +19,20 @@ from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.net.network import Network
 from p2n2sim.nn.network import Cut, cut
 from p2n2sim.nn.training import sgd
-from p2n2sim.parties import activations
-from p2n2sim.parties.activations import Activation
-from p2n2sim.parties.agreement import Agreement
-from p2n2sim.parties.belongings import Own
 from p2n2sim.parties.label_owner import label_owner
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
-from p2n2sim.parties.secret_dealer import secret_dealer
-from p2n2sim.parties.secret_holder import secret_holder
-from p2n2sim.parties.secret_network import Design, Weights
-from p2n2sim.parties.secret_server import LayerServer
+from p2n2sim.parties.secret_layers import activations
+from p2n2sim.parties.secret_layers.activations import Activation
+from p2n2sim.parties.secret_layers.agreement import Agreement
+from p2n2sim.parties.secret_layers.belongings import Own
+from p2n2sim.parties.secret_layers.dealer import secret_dealer
+from p2n2sim.parties.secret_layers.holder import secret_holder
+from p2n2sim.parties.secret_layers.network import Design, Weights
+from p2n2sim.parties.secret_layers.server import LayerServer
+from p2n2sim.parties.secret_layers.session import Arithmetic, Session
+from p2n2sim.parties.secret_layers.shadow import Shadow
 from p2n2sim.parties.server import server
-from p2n2sim.parties.session import Arithmetic, Session
-from p2n2sim.parties.shadow import Shadow
 from p2n2sim.scenario.machines import machine
 from p2n2sim.scenario.protocol import all_layers
 from p2n2sim.scenario.sections import Scenario

@@ -1,4 +1,4 @@
-"""Every asynchronous test runs in virtual time, no test is timed; the command line as a fixture."""
+"""No test is timed; the command line as a fixture. `virtual_time` in pyproject.toml does the rest."""
 
 from __future__ import annotations
 
@@ -9,16 +9,10 @@ import pytest
 from hypothesis import settings
 
 from p2n2sim import cli
-from p2n2sim.net.simloop import SimLoop
 from tests.tiny import Call
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
-
-
-def pytest_asyncio_loop_factories() -> dict[str, type[SimLoop]]:
-    """The one loop on which pytest-asyncio runs the tests."""
-    return {"virtual": SimLoop}
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from p2n2sim.mpc import prg, sharing
-from p2n2sim.mpc.correlated import DealerSource, PartySource, Source
+from p2n2sim.mpc.correlated import Source
+from p2n2sim.mpc.sources import DealerSource, PartySource
 from p2n2sim.mpc.width import Ring, Width, signed
 
 T = TypeVar("T")

@@ -12,6 +12,7 @@ import pandas as pd
 
 from p2n2sim.net import simloop
 from p2n2sim.net.network import Network
+from p2n2sim.net.topology import Topology
 from p2n2sim.report.read import StoredEvents
 from p2n2sim.scenario.load import parse
 from p2n2sim.scenario.topology import topology
@@ -58,6 +59,7 @@ def handmade(
     bandwidth: str = "1 Mbit/s",
     latency: str = "1 s",
     batches: Sequence[tuple[str, float]] = (("train", 0.0),),
+    links: Topology | None = None,
 ) -> StoredEvents:
     """A finished run.
 
@@ -67,6 +69,7 @@ def handmade(
         bandwidth: of every link.
         latency: of every link.
         batches: stage of each batch, and when it began.
+        links: instead of those of the scenario, which must have the same latency.
     """
     scenario = parse(
         {"name": "handmade", "network": {"preset": "ideal", "bandwidth": bandwidth, "latency": latency}},
@@ -76,7 +79,7 @@ def handmade(
     async def main() -> tuple[Network, float]:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, simloop.SimLoop)
-        network = Network(loop, topology(scenario))
+        network = Network(loop, links or topology(scenario))
         for party in parties:
             network.join(party)
         await network.run(tasks(network))

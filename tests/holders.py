@@ -11,14 +11,14 @@ import numpy as np
 
 from p2n2sim.messages import Opening
 from p2n2sim.mpc import prg, sharing
-from p2n2sim.mpc.correlated import DealerSource, PartySource
+from p2n2sim.mpc.sources import DealerSource, PartySource
 from p2n2sim.mpc.width import Ring, Width, signed
 from p2n2sim.net import simloop
 from p2n2sim.net.link import LinkSpec
 from p2n2sim.net.network import Network
 from p2n2sim.net.topology import Topology
-from p2n2sim.parties.session import Arithmetic, Session, dry_run
-from p2n2sim.parties.shadow import Shadow
+from p2n2sim.parties.secret_layers.session import Arithmetic, Session, dry_run
+from p2n2sim.parties.secret_layers.shadow import Shadow
 from tests.views import Watched
 
 Body = Callable[..., Coroutine[Any, Any, Sequence[Ring]]]

@@ -19,8 +19,8 @@ from p2n2sim.net import simloop
 from p2n2sim.net.network import Network
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.nn.network import PlainNetwork
-from p2n2sim.parties import traffic
-from p2n2sim.parties.family import MEMBERS
+from p2n2sim.parties.first_layer import traffic
+from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.simulate import Outcome, simulate, tasks_of
 from p2n2sim.wire import Message, decode, encode, layout
 from tests.small import small_setup

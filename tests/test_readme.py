@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from p2n2sim.parties import secret_traffic, traffic
-from p2n2sim.parties.family import MEMBERS
+from p2n2sim.parties.first_layer import traffic
+from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.parties.layer import FirstLayer
+from p2n2sim.parties.secret_layers import traffic as secret_traffic
 from p2n2sim.scenario.load import parse
 from p2n2sim.under_sharing import agreement_of
 from tests.small import small_setup

@@ -9,11 +9,18 @@ from typing import Any
 import pytest
 
 from p2n2sim.net.handover import Handover
+from p2n2sim.net.link import LinkSpec
 from p2n2sim.net.network import Network
+from p2n2sim.net.topology import Topology
 from p2n2sim.report.read import StoredEvents
 from p2n2sim.trace.critical import PARTS, critical_path, divide
+from p2n2sim.trace.packets import segments
+from p2n2sim.trace.pcapng import pcapng
+from p2n2sim.trace.perfetto import perfetto
 from p2n2sim.trace.story import tell
+from tests.capture_reader import check_conversations, read_capture
 from tests.handmade import Tasks, Triple, Value, handmade, seconds, triple, value
+from tests.trace_reader import check_trace
 
 
 def parts(run: StoredEvents) -> dict[str, float]:
@@ -184,6 +191,34 @@ def test_stages_are_cut_where_batches_begin() -> None:
     stages: dict[str, Any] = divide(critical_path(tell(run)), run.batches)["stages_ps"]
     compute = {stage: parts["compute"] / 1e12 for stage, parts in stages.items()}
     assert compute == {"setup": 1.0, "train": 6.0, "predict": 3.0}
+
+
+@pytest.mark.parametrize("transport", ["tcp", "grpc"])
+def test_over_a_transport(transport: str) -> None:
+    """Handshake, host and windows count as serialisation; nothing is left unexplained; files are valid."""
+
+    def tasks(network: Network) -> Tasks:
+        async def party(me: str, others: str) -> None:
+            for size in (10, 100_000, 30):
+                await work(network, me, 0.01)
+                for other in others:
+                    network.parties[me].send(other, value(size))
+                for other in others:
+                    await network.parties[me].recv(other, Value)
+
+        return {me: party(me, "ABC".replace(me, "")) for me in "ABC"}
+
+    links = Topology(LinkSpec(bandwidth=1e8, latency=0.01, transport=transport))  # type: ignore[arg-type]
+    run = handmade("ABC", tasks, bandwidth="100 Mbit/s", latency="10 ms", links=links)
+    told = parts(run)
+    assert "other" not in told
+    assert told["compute"] == pytest.approx(0.03)
+    check_trace(perfetto(run, tell(run)))
+    capture = pcapng(segments(tell(run).arrived, list("ABC")), list("ABC"), comment="", payload=False)
+    packets, names = read_capture(b"".join(capture))
+    by_link = run.ledger.groupby(["sender", "receiver"])["wire_bytes"].sum().to_dict()
+    carried = check_conversations(packets)
+    assert {(names[a], names[b]): count for (a, b), count in carried.items()} == by_link
 
 
 def test_nothing_takes_no_time() -> None:

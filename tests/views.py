@@ -18,7 +18,7 @@ from p2n2sim.mpc.comparison import Comparisons
 from p2n2sim.mpc.correlated import Source
 from p2n2sim.mpc.truncation import TruncationPair
 from p2n2sim.mpc.width import Ring, narrow, signed
-from p2n2sim.parties.session import Session
+from p2n2sim.parties.secret_layers.session import Session
 from p2n2sim.simulate import Outcome, simulate
 from p2n2sim.wire import Message
 

@@ -21,6 +21,10 @@ _Arrival = tuple[Message, int]  # a message, and the length of the chain that it
 class Mailbox(deque[_Arrival]):
     """The messages of one type from one sender that nobody has taken yet, oldest first.
 
+    Args:
+        lane: sender and receiver: in which order messages of one link arrive, of whatever type, no schedule
+            changes (see `p2n2sim.net.schedule`).
+
     Attributes:
         waiter: the future of the task that waits for the next one.
         since: virtual time in seconds at which it began to wait.
@@ -28,9 +32,10 @@ class Mailbox(deque[_Arrival]):
         sign: stands in the journal for a task that begins to wait; made for the first one.
     """
 
-    __slots__ = ("plug", "sign", "since", "waiter")
+    __slots__ = ("lane", "plug", "sign", "since", "waiter")
 
-    def __init__(self) -> None:
+    def __init__(self, lane: tuple[str, str]) -> None:
+        self.lane = lane
         self.plug = ""
         self.sign: object | None = None
         self.waiter: asyncio.Future[_Arrival] | None = None
@@ -181,7 +186,7 @@ class Endpoint:
         if mailbox is None:
             if sender not in self._known:
                 raise NetworkError(f"{self.name} has no link from {sender!r}; is that the party's name?")
-            mailbox = self.mailboxes[sender, kind] = Mailbox()
+            mailbox = self.mailboxes[sender, kind] = Mailbox((sender, self.name))
         return mailbox
 
     def waits(self) -> Iterator[Wait]:

@@ -22,10 +22,10 @@ class Entry(NamedTuple):
         receiver: to whom.
         kind: name of the message type.
         payload_bytes: bytes of its arrays.
-        wire_bytes: bytes of its whole encoding; these occupy the link.
+        wire_bytes: bytes that occupy the link: its whole encoding, and what the transport adds.
         sent_s: virtual time at which the sender handed it over.
-        start_s: virtual time at which its first bit left.
-        arrived_s: virtual time at which its last bit arrived.
+        start_s: virtual time at which its first bit left; infinite while not known.
+        arrived_s: virtual time at which it arrived; infinite while not known.
         round: length of the longest chain of messages, each sent after the one before was received,
             that ends with this one.
     """

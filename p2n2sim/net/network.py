@@ -10,14 +10,19 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from p2n2sim.errors import NetworkError, Wait
+from p2n2sim.net.carrier import Carrier
 from p2n2sim.net.cpu import Cpu, Machine
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.net.journal import BESIDE, Journal, Meaning
 from p2n2sim.net.ledger import Ledger
-from p2n2sim.net.link import Link
+from p2n2sim.net.link import Transmit
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.net.topology import Topology
+from p2n2sim.net.wiring import Line, Wiring
 from p2n2sim.wire import Message, Phase, decode, encode, layout, sizes
+
+Item = tuple[Message, int]  # and the length of the chain that it ends
+Post = Callable[[float, Callable[[Item], object], Item], object]
 
 
 class Channel(NamedTuple):
@@ -30,7 +35,7 @@ class Channel(NamedTuple):
         size: wire bytes of a message without arrays; 0 when they have to be counted.
     """
 
-    take: Callable[[tuple[Message, int]], object]
+    take: Callable[[Item], object]
     phase: Phase
     kind: str
     size: int
@@ -41,11 +46,13 @@ class Route(NamedTuple):
 
     Attributes:
         transmit: what the link does: (now, wire bytes) -> (start, arrival).
+        post: delivers at a time: (arrival, where to, message).
         target: the receiver.
         channels: by message type, made when it is first sent.
     """
 
-    transmit: Callable[[float, int], tuple[float, float]]
+    transmit: Transmit
+    post: Post
     target: Endpoint
     channels: dict[type[Message], Channel]
 
@@ -94,7 +101,7 @@ class Network:
         self.ledger = Ledger() if ledger is None else ledger
         self.journal = Journal()
         self._loop = loop
-        self._topology = topology or Topology()
+        self._wiring = Wiring(loop, topology or Topology())
         self._machine = machine or Machine.instant()
         self._pool = pool
         self._encode_all = encode_all
@@ -117,8 +124,9 @@ class Network:
         endpoint = Endpoint(name, self._loop, cpu, routes, journal=self.journal, plug=name)
         endpoint.send = self._sender(endpoint, routes)
         for other in self._endpoints.values():
-            routes[other.name] = Route(self._link(name, other.name), other, {})
-            self._routes[other.name][name] = Route(self._link(other.name, name), endpoint, {})
+            there, back = self._wiring.join(name, other.name)
+            routes[other.name] = self._route(there, other)
+            self._routes[other.name][name] = self._route(back, endpoint)
         self._endpoints[name] = endpoint
         self._routes[name] = routes
         return endpoint
@@ -180,8 +188,29 @@ class Network:
                 meanings[id(mailbox.sign)] = ("wait", plug, sender, kind.__name__)
         return self.journal.frame(meanings)
 
-    def _link(self, sender: str, receiver: str) -> Callable[[float, int], tuple[float, float]]:
-        return Link(self._topology.spec(sender, receiver)).transmit
+    def _route(self, line: Line, target: Endpoint) -> Route:
+        carrier = line.carrier
+        return Route(
+            line.transmit, self._loop.post if carrier is None else self._told_later(carrier), target, {}
+        )
+
+    def _told_later(self, carrier: Carrier) -> Post:
+        """Delivers the message of the ledger's last row, and completes that row, when its times are known."""
+        rows = self.ledger.rows
+
+        def post(_: float, take: Callable[[Item], object], item: Item) -> None:
+            number, row = len(rows) - 1, rows[-1]
+            self.journal.trail.append(("sized", row[2], row[6]))
+            packed = carrier.pack(row[6])
+            rows[number] = (*row[:6], packed.wire, *row[7:])
+
+            def deliver(start: float, arrival: float) -> None:
+                rows[number] = (*rows[number][:8], start, arrival, rows[number][10])
+                self._loop.post(arrival, take, item)
+
+            carrier.send(packed, deliver)
+
+        return post
 
     @property
     def parties(self) -> Mapping[str, Endpoint]:
@@ -222,14 +251,14 @@ class Network:
         A closure, because this is the hot path: what it needs are local names, made once for a party.
         """
         sender, env = source.name, self._loop.env
-        post, see, append = self._loop.post, self.ledger.see, self.ledger.rows.append
+        see, append = self.ledger.see, self.ledger.rows.append
         encode_all, tap, enter = self._encode_all, self._tap, self.journal.trail.append
 
         def send(receiver: str, message: Message) -> None:
             route = routes.get(receiver)
             if route is None:
                 raise NetworkError(f"{sender} has no link to {receiver!r}; it is joined to {_names(routes)}")
-            transmit, _, channels = route
+            transmit, post, _, channels = route
             channel = channels.get(type(message)) or route.open(sender, message)
             take, phase, kind, wire = channel
             enter(channel)

@@ -12,6 +12,8 @@ for the loop. At one instant the order is fixed:
 
 So a message that is due at the instant of a timeout wins over the timeout, and equal times are first
 come, first served. (A timeout of zero seconds polls, in asyncio: it never becomes a timer.)
+
+That is one legal order of many. A schedule's seed draws another: see `p2n2sim.net.schedule`.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ from p2n2sim.errors import DeadlockError, Wait
 from p2n2sim.net._private import LeanHandle, LeanTimer, LoopInternals, heap_of, numbers_of
 from p2n2sim.net.garbage import rare_collections
 from p2n2sim.net.jobs import Jobs
+from p2n2sim.net.schedule import POST as _POST
+from p2n2sim.net.schedule import TIMER as _TIMER
+from p2n2sim.net.schedule import Schedule
 from p2n2sim.net.simtask import SimTask, creation_order
 from p2n2sim.net.standstill import describe_tasks
 
@@ -37,10 +42,6 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _Batch = list[tuple[Callable[[Any], object], Any]]  # posted callbacks and their arguments
-
-# Priorities on the heap around SimPy's URGENT (0) and NORMAL (1).
-_POST = -2
-_TIMER = 2
 
 _NEVER = math.inf
 _FEW_TIMERS = 64  # so few cancelled timers are not worth a compaction of the heap
@@ -59,9 +60,19 @@ class SimLoop(LoopInternals):
 
     Args:
         env: the environment to use as the clock; a new one at time 0 by default.
+        schedule: seed of another legal order of what happens at one instant; by default the order above.
+
+    Attributes:
+        env: the clock.
+        schedule: the seed; whatever else is drawn at random in a run (jitter, faults) derives from it, too.
     """
 
-    def __init__(self, env: simpy.Environment | None = None) -> None:
+    # Of the class unless there is a seed: CPython finds the attributes of an instance more slowly when there
+    # are as many as 30.
+    schedule: int | None = None
+    _shuffled: Schedule | None = None
+
+    def __init__(self, env: simpy.Environment | None = None, *, schedule: int | None = None) -> None:
         super().__init__()
         self.env = simpy.Environment(0.0) if env is None else env
         self._heap = heap_of(self.env)
@@ -72,6 +83,12 @@ class SimLoop(LoopInternals):
         self._jobs = Jobs()
         self._wait_reporters: list[Callable[[], Iterable[Wait]]] = []
         self._deadlock_watchers: list[asyncio.Future[None]] = []
+        if schedule is not None:  # methods of its own, so that the loop without a seed pays nothing
+            self.schedule = schedule
+            self._shuffled = shuffled = Schedule(self, schedule)
+            self.post = shuffled.post  # type: ignore[method-assign]
+            self._push_timer = shuffled.push_timer  # type: ignore[method-assign]
+            self._run_once = shuffled.run_once  # type: ignore[method-assign]
 
     def close(self) -> None:
         """Close the loop and take what it scheduled off the environment's heap."""
@@ -79,6 +96,8 @@ class SimLoop(LoopInternals):
         self._heap[:] = [entry for entry in self._heap if entry[1] not in (_POST, _TIMER)]
         heapify(self._heap)
         self._jobs.pending.clear()
+        if self._shuffled is not None:
+            self._shuffled.clear()
 
     # -- scheduling ----------------------------------------------------------------------------
 
@@ -147,9 +166,12 @@ class SimLoop(LoopInternals):
         else:
             timer = LeanTimer(when, callback, args, self, context)
         if (due := self._due(when)) is not None:
-            heappush(self._heap, (due, _TIMER, next(self._numbers), timer))
+            self._push_timer(due, timer)
             timer._scheduled = True
         return timer
+
+    def _push_timer(self, due: float, timer: LeanTimer) -> None:
+        heappush(self._heap, (due, _TIMER, next(self._numbers), timer))
 
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
@@ -319,6 +341,17 @@ class SimLoop(LoopInternals):
                 if entry[0] != when or priority == _TIMER:
                     break
 
+    def _run_handle(self, handle: LeanHandle) -> None:
+        """Run one ready callback, as `_run_once` does without a call."""
+        if handle._cancelled:
+            return
+        try:
+            handle._context.run(handle._callback, *handle._args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._report_failure(handle, error)
+
     def _idle(self) -> None:
         if self._jobs.pending:
             self._jobs.finish_oldest(self._ready)
@@ -379,7 +412,11 @@ class SimLoop(LoopInternals):
 
 
 def run(
-    main: Coroutine[Any, Any, T], *, env: simpy.Environment | None = None, debug: bool | None = None
+    main: Coroutine[Any, Any, T],
+    *,
+    env: simpy.Environment | None = None,
+    debug: bool | None = None,
+    schedule: int | None = None,
 ) -> T:
     """Run a coroutine in virtual time, as ``asyncio.run`` does in real time.
 
@@ -387,9 +424,13 @@ def run(
         main: the coroutine.
         env: the SimPy environment to use as the clock; a new one at time 0 by default.
         debug: asyncio's debug mode.
+        schedule: seed of another legal order of what happens at one instant.
 
     Raises:
         DeadlockError: every task waits and nothing is left to do.
     """
-    with rare_collections(), asyncio.Runner(debug=debug, loop_factory=lambda: SimLoop(env)) as runner:
+    with (
+        rare_collections(),
+        asyncio.Runner(debug=debug, loop_factory=lambda: SimLoop(env, schedule=schedule)) as runner,
+    ):
         return runner.run(main)

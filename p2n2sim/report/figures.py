@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from p2n2sim.report import style
@@ -24,7 +24,7 @@ from p2n2sim.report.provenance import (
     origin,
 )
 from p2n2sim.report.read import StoredRun, StoredSweep
-from p2n2sim.report.text import size, three_digits
+from p2n2sim.report.text import size, slug, three_digits
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.scenario.units import Bandwidth
 from p2n2sim.summary import in_digits
@@ -62,14 +62,19 @@ def of_run(run: StoredRun) -> Iterator[Exhibit]:
 
 
 def of_sweep(sweep: StoredSweep) -> Iterator[Exhibit]:
-    """The figures of a sweep: training time by each swept key, and the first point's traffic."""
-    for key in sweep.keys:
+    """The figures of a sweep: by each swept key, but where there is a numeric one not by names."""
+    numeric = [key for key in sweep.keys if _is_numeric(sweep, key)]
+    for key in numeric or sweep.keys:
         if key == "network.bandwidth":
             yield time_by_bandwidth(sweep)
         elif key == "data.fraction":
             yield time_by_size(sweep)
         else:
             yield time_by_key(sweep, key)
+
+
+def _is_numeric(sweep: StoredSweep, key: str) -> bool:
+    return key == "network.bandwidth" or sweep.table[key].dtype.kind in "iuf"
 
 
 def losses(run: StoredRun) -> Exhibit:
@@ -187,21 +192,21 @@ def time_by_size(sweep: StoredSweep) -> Exhibit:
 
 
 def time_by_key(sweep: StoredSweep, key: str) -> Exhibit:
-    """Training time and AUC by any other swept key."""
+    """Training time, traffic and AUC by any other swept key."""
     table = _series(sweep, key)
+    numeric = _is_numeric(sweep, key)
     with style.look():
-        figure = style.new_figure(_SIZE[0], 5.2)
-        upper, lower = figure.subplots(2, 1, sharex=True)
-        numeric = table[key].dtype.kind in "iuf"
-        for axes, column, label in (
-            (upper, _TRAIN, "training time, virtual s"),
-            (lower, "metrics.auc", "test AUC"),
+        figure = style.new_figure(_SIZE[0], 7.0)
+        upper, middle, lower = figure.subplots(3, 1, sharex=True)
+        for axes, values, label in (
+            (upper, table[_TRAIN], "training time, virtual s"),
+            (middle, table["traffic.wire_bytes"] / 1e6, "MB on the wire, all links"),
+            (lower, table["metrics.auc"], "test AUC"),
         ):
             for number, (name, line) in enumerate(_lines(table, sweep, key)):
-                x = line[key] if numeric else line[key].astype(str)
                 axes.plot(
-                    x,
-                    line[column],
+                    line[key] if numeric else line[key].astype(str),
+                    values[line.index],
                     marker="o",
                     linestyle="-" if numeric else "none",
                     color=_colour(number),
@@ -209,14 +214,23 @@ def time_by_key(sweep: StoredSweep, key: str) -> Exhibit:
                 )
             axes.set_ylabel(label)
             axes.margins(x=0.08, y=0.15)
-        if table[_TRAIN].max() > _WIDE * table[_TRAIN].min() > 0:
-            _log(upper, "y")
+            if axes is not lower:
+                _from_zero_or_log(axes, values)
+        if numeric and table[key].dtype.kind in "iu":
+            lower.xaxis.set_major_locator(MaxNLocator(integer=True))
         lower.set_xlabel(key)
         _legend(upper)
-    caption = f"Training time and test AUC by {key}. {_origin(sweep)}"
-    return Exhibit(
-        f"{sweep.name}-{key.replace('.', '-')}", f"Training time and AUC by {key}", figure, table, caption
-    )
+    shown = "Training time, bytes on all links together in the whole run, and test AUC"
+    caption = f"{shown} by {key}. {_origin(sweep)}"
+    name = f"{sweep.name}-{slug(key)}"
+    return Exhibit(name, f"Time, traffic and AUC by {key}", figure, table, caption)
+
+
+def _from_zero_or_log(axes: Axes, values: pd.Series) -> None:
+    if values.max() > _WIDE * values.min() > 0:
+        _log(axes, "y")
+    else:
+        axes.set_ylim(bottom=0)
 
 
 def fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from p2n2sim.parties.family import MEMBERS
+from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.report.text import rate, span, without_folders
 from p2n2sim.scenario.sections import Compute, Scenario
 from p2n2sim.scenario.topology import topology

@@ -252,6 +252,8 @@ class Scenario(Section, frozen=True):
     Attributes:
         name: names the run folder.
         title: one line for people.
+        schedule_seed: draws another legal order of what happens at one instant of virtual time, and with it
+            whatever else of a run is drawn at random; unless given, first come, first served.
         fault: what goes wrong on purpose.
         sweep: dotted key -> values, for `p2n2sim sweep`; the grid of all of them is run.
     """
@@ -264,6 +266,7 @@ class Scenario(Section, frozen=True):
     protocol: Protocol = Protocol()
     network: Network = Network()
     compute: Compute = Compute()
+    schedule_seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     fault: tuple[Fault, ...] = ()
     sweep: dict[str, tuple[Any, ...]] = {}
 

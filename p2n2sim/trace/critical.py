@@ -90,6 +90,8 @@ def _message(story: Story, flight: Flight, now: float) -> Generator[Segment, Non
         yield Segment(entry.start_s, now, _part("serialisation", offline=offline), link, entry.kind)
         now = entry.start_s
         if flight.ahead < 0:
+            if now > entry.sent_s:  # the transport let it wait
+                yield Segment(entry.sent_s, now, _part("serialisation", offline=offline), link, entry.kind)
             return flight
         flight = story.flights[flight.ahead]
 

@@ -99,10 +99,12 @@ def _connection(number: dict[str, int], position: int, flights: list[Flight]) ->
     port = _FIRST_CLIENT_PORT + position % (_SERVER_PORT - _FIRST_CLIENT_PORT)
     first = {end: zlib.crc32(f"{position} {end}".encode()) for end in (client, server)}
     sent = {end: first[end] + 1 for end in (client, server)}  # the SYN counts as a byte
+    left = {client: 0, server: 0}  # when the latest one left; nothing overtakes on a connection
     rows: list[NDArray[np.int64]] = []
     for flight in flights:
         source, target = number[flight.entry.sender], number[flight.entry.receiver]
-        rows.append(_message(flight, source, target, sent[source]))
+        rows.append(_message(flight, source, target, sent[source], left[source]))
+        left[source] = int(rows[-1][0, -2])
         sent[source] += int(flight.entry.wire_bytes)
     table = np.concatenate(rows, axis=1)  # time, order, source, target, sequence, acknowledged, flags, length
     table = table[:, np.lexsort((table[1], table[0]))]
@@ -120,14 +122,14 @@ def _connection(number: dict[str, int], position: int, flights: list[Flight]) ->
     return np.concatenate([np.array(hands, np.int64).T, whole], axis=1)
 
 
-def _message(flight: Flight, source: int, target: int, sequence: int) -> NDArray[np.int64]:
+def _message(flight: Flight, source: int, target: int, sequence: int, earliest: int) -> NDArray[np.int64]:
     """A message's segments and its acknowledgement, which says how far it reaches."""
     entry, size = flight.entry, int(flight.entry.wire_bytes)
     count = -(-size // MSS)
     ends = np.minimum(np.arange(1, count + 1) * MSS, size)  # (count,), bytes
     times = entry.start_s + (flight.left_s - entry.start_s) * (ends / size)
     out = np.zeros((8, count + 1), np.int64)
-    out[0, :count] = np.round(times * _NS)
+    out[0, :count] = np.maximum(np.round(times * _NS), earliest)
     out[0, count] = round(entry.arrived_s * _NS)
     out[1] = 2 * flight.row + _DATA
     out[1, count] = 2 * flight.row + _RECEIPT

@@ -99,7 +99,7 @@ def _work_track(plug: str) -> str:
 def _sending(story: Story, tracks: _Tracks) -> Iterator[Event]:
     """From when a message is handed over until its last bit has left; what overlaps is one slice."""
     by_sender: dict[str, list[Flight]] = defaultdict(list)
-    for flight in story.flights:
+    for flight in story.arrived:
         by_sender[flight.entry.sender].append(flight)
     for sender, flights in by_sender.items():
         for group in _overlapping(flights):
@@ -144,7 +144,7 @@ def _waiting_track(it: Happening) -> str:
 def _links(story: Story, tracks: _Tracks) -> Iterator[Event]:
     """A slice for each message from its first to its last bit; a second track where two overlap."""
     busy: dict[str, list[float]] = defaultdict(list)
-    for flight in sorted(story.flights, key=lambda f: (f.entry.start_s, f.row)):
+    for flight in sorted(story.arrived, key=lambda f: (f.entry.start_s, f.row)):
         entry = flight.entry
         link = f"{entry.sender} → {entry.receiver}"
         lanes = busy[link]

@@ -35,7 +35,7 @@ def sequence(run: Recorded, story: Story, number: int | None = None) -> Figure:
     Raises:
         InputError: there is no such batch.
     """
-    it = scene(run, story.flights, number)
+    it = scene(run, story.arrived, number)
     chart = _Chart(it)
     with style.look():
         figure = style.new_figure(max(6.5, chart.width + chart.margin + 0.9), chart.height + 2.3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from p2n2sim.net.journal import party_of
 from p2n2sim.report.tables import Recorded
 from p2n2sim.scenario.topology import topology
+
+_ROUNDING = 1e-12  # relative, of a time minus a latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,11 @@ class Story:
     sent_by: list[int]
     virtual_s: float
 
+    @property
+    def arrived(self) -> list[Flight]:
+        """The messages that arrived before the end."""
+        return [flight for flight in self.flights if flight.entry.arrived_s < math.inf]
+
 
 def tell(run: Recorded) -> Story:
     """Puts the tables of a finished run together."""
@@ -95,6 +103,8 @@ def _flights(run: Recorded) -> list[Flight]:
         link = (entry.sender, entry.receiver)
         left = min(max(entry.arrived_s - links.spec(*link).latency, entry.start_s), entry.arrived_s)
         ahead = latest.get(link, -1) if entry.start_s > entry.sent_s else -1
+        if ahead >= 0 and out[ahead].left_s < entry.start_s * (1 - _ROUNDING):
+            ahead = -1  # it waited for something else, a handshake for example
         latest[link] = row
         out.append(Flight(row, entry, left, ahead))
     return out

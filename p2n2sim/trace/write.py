@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
 from p2n2sim.net.replay import parties_of
 from p2n2sim.report import style
 from p2n2sim.report.tables import Recorded
@@ -33,11 +31,10 @@ def _sequence(run: Recorded, story: Story, path: Path, *, batch: int | None, **o
 
 def _pcapng(run: Recorded, story: Story, path: Path, *, payload: bool, **options: object) -> None:
     parties = parties_of(run.events, run.ledger, run.compute)
-    arrived = [flight for flight in story.flights if np.isfinite(flight.entry.arrived_s)]
     comment = f"Synthetic: scenario {run.scenario.name}, virtual time, ledger {run.summary['ledger_sha256']}"
     if "retimed" in run.summary:
         comment += f", re-timed from {run.summary['retimed']['network']}"
-    _write(path, pcapng(segments(arrived, parties), parties, comment=comment, payload=payload))
+    _write(path, pcapng(segments(story.arrived, parties), parties, comment=comment, payload=payload))
 
 
 WRITERS: dict[str, Writer] = {"perfetto": _perfetto, "sequence": _sequence, "pcapng": _pcapng}

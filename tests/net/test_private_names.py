@@ -14,7 +14,7 @@ from p2n2sim.net import _private
 from p2n2sim.net._private import LEANT_ON, LeanHandle, LeanTimer, Name, missing
 
 PACKAGE = Path(p2n2sim.net.__file__).parent
-FILES = ("simloop.py", "simtask.py", "jobs.py", "standstill.py", "cpu.py", "_private.py")
+FILES = ("simloop.py", "simtask.py", "jobs.py", "standstill.py", "cpu.py", "schedule.py", "_private.py")
 
 
 def test_every_private_name_is_still_there() -> None:

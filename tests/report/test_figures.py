@@ -55,13 +55,13 @@ def test_time_by_size(folders: dict[str, Path]) -> None:
         r2 = fit_line(line["data.rows_train"].to_numpy(float), line["time.train_s"].to_numpy(float))[2]
         assert f"data.holders = {holders}" in by_size.caption
         assert f"R² = {r2:.6f}" in by_size.caption
-    assert by_holders.title == "Training time and AUC by data.holders"
+    assert by_holders.title == "Time, traffic and AUC by data.holders"
 
 
 def test_any_other_key(folders: dict[str, Path]) -> None:
     """A key whose values are lists gets a figure with one place for each."""
     (exhibit,) = exhibits(folders["by-width"])
-    labels = [text.get_text() for text in exhibit.figure.axes[1].get_xticklabels()]
+    labels = [text.get_text() for text in exhibit.figure.axes[-1].get_xticklabels()]
     assert len(labels) == 2
     assert list(exhibit.table["metrics.auc"].between(0, 1)) == [True, True]
 

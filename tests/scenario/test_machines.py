@@ -10,7 +10,7 @@ import pytest
 from p2n2sim.errors import InputError
 from p2n2sim.mpc import homomorphic, offline
 from p2n2sim.net.cpu import Cost, Machine
-from p2n2sim.parties.masked_sum import AGREE
+from p2n2sim.parties.first_layer.masked_sum import AGREE
 from p2n2sim.scenario.load import parse
 from p2n2sim.scenario.machines import REFERENCE, machine
 

@@ -1,0 +1,338 @@
+"""Flows that share bottlenecks: bytes in motion whose arrival depends on what else is sent.
+
+A flow with a window moves flight by flight: what the window allows is handed to the bottleneck, the next
+flight follows when the first acknowledgement is back, and once a flight lasts longer than that, the
+bottleneck sets the pace and the flow no longer waits. `sharing` tells how fast the flows move that do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+from p2n2sim.net.sharing import Port, fair_rates, reachable
+from p2n2sim.net.tcp import FRAME, Window
+
+_ALMOST = 1e-3  # bytes: far more than rounding errors, far less than a message
+_RELEASE, _STEP = -1, -2  # in the place of a version: an acknowledgement is back, a port changes its rate
+
+Passed = Callable[[float, float], object]
+
+
+class Parcel(NamedTuple):
+    """A message on its way.
+
+    Attributes:
+        begins: position of its first byte among all bytes of the flow.
+        passes: position at which its last bit has left the bottleneck.
+        passed: called with the times at which its first and its last bit left.
+    """
+
+    begins: float
+    passes: float
+    passed: Passed
+
+
+class Flow:
+    """One direction between two parties. `Fluid` moves it.
+
+    Args:
+        forward: the bottlenecks on the way.
+        back: those on the way back, and how many bytes a byte of the flow sends there.
+        round_trip: seconds from the bottleneck to the receiver and back.
+        window: how much may be underway; None for no limit.
+        losses: draws how many bytes pass until the next loss; None where nothing is lost.
+        queue: bytes that the bottleneck holds beyond what is underway, before it drops.
+
+    Attributes:
+        position: bytes that have left the bottleneck.
+        end: bytes handed over.
+        limit: position up to which the window lets bytes leave; infinite when the bottleneck sets
+            the pace.
+        flight: position at which the flight began.
+        release: when its first acknowledgement is back; infinite when nothing is awaited, and minus infinite
+            when it was back before the flight had left.
+        acknowledged: bytes acknowledged when the flight began.
+        loss_at: position of the next loss.
+        rate: bytes a second at the moment.
+        peak: the fastest it has been since the bottleneck set the pace.
+        since: until when `position` counts.
+        version: number of the last event that was booked.
+    """
+
+    __slots__ = (
+        "_first_s",
+        "_pipe",
+        "acknowledged",
+        "active",
+        "end",
+        "flight",
+        "forward",
+        "limit",
+        "loss_at",
+        "losses",
+        "parcels",
+        "peak",
+        "position",
+        "rate",
+        "release",
+        "round_trip",
+        "since",
+        "started",
+        "uses",
+        "version",
+        "window",
+    )
+
+    def __init__(
+        self,
+        forward: Iterable[Port],
+        back: Iterable[tuple[Port, float]] = (),
+        *,
+        round_trip: float = 0.0,
+        window: Window | None = None,
+        losses: Callable[[], float] | None = None,
+        queue: float = math.inf,
+    ) -> None:
+        self.forward = tuple(forward)
+        self.uses = (*((port, 1.0) for port in self.forward), *back)
+        self.round_trip = round_trip
+        self.window = window
+        self.losses = losses
+        self.loss_at = math.inf if losses is None else losses()
+        self.parcels: deque[Parcel] = deque()
+        self.started: deque[float] = deque()  # when the first bits of the first parcels left
+        self.position = self.end = self.flight = self.acknowledged = 0.0
+        self.limit = math.inf if window is None else 0.0
+        self.release = math.inf
+        self.rate = self.peak = self.since = 0.0
+        self.active = False
+        self.version = 0
+        slowest = min((port.rate for port in self.forward), default=math.inf)
+        self._first_s = 2 * FRAME / slowest  # two segments call for an acknowledgement
+        self._pipe = queue + slowest * round_trip if queue < math.inf else math.inf
+
+    @property
+    def target(self) -> float:
+        """The position up to which bytes may leave now."""
+        return min(self.limit, self.end)
+
+    @property
+    def lossy(self) -> bool:
+        """Whether the window matters even when the bottleneck sets the pace, because it may shrink."""
+        return self.losses is not None or self._pipe < math.inf
+
+    def free(self, now: float) -> float:
+        """Bytes that pass at once."""
+        return min((port.tokens(now) for port in self.forward), default=math.inf)
+
+    def begin_flight(self, now: float) -> None:
+        """Lets the window's worth of bytes go."""
+        assert self.window is not None
+        size = self.window.flight(self.acknowledged)
+        self.flight = self.position
+        self.limit = self.position + size
+        if size > self._pipe:
+            self.loss_at = min(self.loss_at, self.position + self._pipe)
+        # the acknowledgement of the first two segments is awaited
+        self.release = now + self.round_trip + (0.0 if self.free(now) >= 2 * FRAME else self._first_s)
+
+    def end_flight(self, *, paced: bool) -> None:
+        """Draws the window's conclusions from a flight whose first acknowledgement is back.
+
+        Args:
+            paced: it came while the flight was still leaving: the window fills the pipe, and grows no more
+                unless it is a queue on the way that fills.
+        """
+        assert self.window is not None
+        self.acknowledged = self.position
+        if self.loss_at <= self.position:
+            self.window.size = min(self.window.size, self._pipe)  # what did not fit was never underway
+            self.window.lost()
+            while self.loss_at <= self.position:
+                self.loss_at = math.inf if self.losses is None else self.loss_at + self.losses()
+        elif not paced or self._pipe < math.inf:
+            self.window.acknowledged(self.position - self.flight)
+
+
+class Fluid:
+    """All flows of a network. Pure: the time is what the caller says."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Flow, int]] = []  # the last is the event's kind or its version
+        self._number = 0
+        self._dirty: dict[Flow, None] = {}
+
+    def offer(self, now: float, flow: Flow, size: float, passed: Passed, early: float = 0.0) -> None:
+        """Hands over a message; `run` afterwards.
+
+        Args:
+            now: virtual time in seconds, not before that of the last call.
+            flow: by which it goes.
+            size: wire bytes.
+            passed: called with the times at which its first and its last bit left the bottleneck.
+            early: bytes at its end that need not be paid for before it is there; see `tcp.last_unit_bytes`.
+        """
+        self._move(flow, now)
+        begins = flow.end
+        flow.end += size
+        flow.parcels.append(Parcel(begins, flow.end - early, passed))
+        if flow.window is not None and flow.release == math.inf and not flow.active:
+            flow.window.rest(now, flow.round_trip)
+            self._begin_flight(now, flow)
+        self._update(now, flow)
+
+    def run(self, now: float) -> float:
+        """Lets everything happen that is due; returns when the next thing happens, infinity for never."""
+        heap = self._heap
+        while True:
+            while heap and heap[0][0] <= now:
+                when, _, flow, kind = heappop(heap)
+                if kind == _RELEASE and when == flow.release:
+                    self._release(when, flow)
+                elif kind == flow.version:
+                    self._move(flow, when)
+                    self._update(when, flow)
+                elif kind == _STEP:
+                    self._dirty[flow] = None
+            self._settle(now)
+            while heap and not self._stands(heap[0]):
+                heappop(heap)
+            until = heap[0][0] if heap else math.inf
+            if until > now:
+                return until
+
+    # -- one flow ------------------------------------------------------------------------------
+
+    def _move(self, flow: Flow, now: float) -> None:
+        """Counts what has left since it was last counted."""
+        if flow.active and now > flow.since:
+            flow.position = min(flow.target, flow.position + flow.rate * (now - flow.since))
+        flow.since = now
+
+    def _begin_flight(self, now: float, flow: Flow) -> None:
+        flow.begin_flight(now)
+        self._push(flow.release, flow, _RELEASE)
+
+    def _release(self, now: float, flow: Flow) -> None:
+        """The first acknowledgement of a flight is back."""
+        self._move(flow, now)
+        flow.release = math.inf
+        if flow.target - flow.position <= _ALMOST:
+            flow.end_flight(paced=False)
+            if flow.end - flow.position > _ALMOST:
+                self._begin_flight(now, flow)
+        elif flow.lossy:
+            flow.release = -math.inf
+        else:
+            flow.acknowledged = flow.position
+            flow.limit = math.inf
+            flow.peak = flow.rate
+        self._update(now, flow)
+
+    def _update(self, now: float, flow: Flow) -> None:
+        """After a change of its limit or position: starts or stops it, tells which messages have passed."""
+        flow.since = now
+        if not flow.active and flow.target - flow.position > _ALMOST:
+            self._tell_started(now, flow, flow.position + _ALMOST)
+            at_once = min(flow.free(now), flow.target - flow.position)
+            flow.position += at_once
+            for port in flow.forward:
+                port.take(at_once)
+        if flow.target - flow.position <= _ALMOST:
+            flow.position = flow.target
+        if flow.window is not None:
+            flow.window.used_at = now
+        self._tell_started(now, flow, flow.position)
+        self._tell_passed(now, flow)
+        active = flow.position < flow.target
+        if active != flow.active:
+            self._start(flow) if active else self._stop(now, flow)
+        elif active:
+            self._book(now, flow)
+
+    def _start(self, flow: Flow) -> None:
+        flow.active = True
+        for port, share in flow.uses:
+            port.flows[flow] = share
+        self._dirty[flow] = None
+
+    def _stop(self, now: float, flow: Flow) -> None:
+        flow.active = False
+        flow.rate = 0.0
+        flow.version += 1
+        for port, _ in flow.uses:
+            del port.flows[flow]
+        self._dirty[flow] = None
+        window = flow.window
+        if window is None:
+            return
+        if flow.limit == math.inf:  # out of bytes: by now the window fills the pipe
+            window.size = max(window.size, flow.peak * flow.round_trip)
+            flow.acknowledged = flow.limit = flow.position
+        elif flow.release == -math.inf:
+            flow.end_flight(paced=True)
+            flow.release = math.inf
+            if flow.end - flow.position > _ALMOST:
+                self._begin_flight(now, flow)
+                self._update(now, flow)
+
+    def _tell_started(self, now: float, flow: Flow, position: float) -> None:
+        parcels, started = flow.parcels, flow.started
+        while len(started) < len(parcels) and parcels[len(started)].begins < position:
+            started.append(now)
+
+    def _tell_passed(self, now: float, flow: Flow) -> None:
+        while flow.parcels and flow.parcels[0].passes <= flow.position + _ALMOST:
+            parcel = flow.parcels.popleft()
+            began = flow.started.popleft() if flow.started else now
+            # a lost segment comes again a round trip later, and what follows waits for it
+            late = flow.round_trip if flow.loss_at <= parcel.passes else 0.0
+            parcel.passed(began, now + late)
+
+    def _book(self, now: float, flow: Flow) -> None:
+        """The flow's next event: a message has passed, or the limit is reached."""
+        flow.version += 1
+        if flow.rate:  # else it has only begun, and is given a rate before the clock moves
+            target = min(flow.target, flow.parcels[0].passes) if flow.parcels else flow.target
+            self._push(now + max(0.0, target - flow.position) / flow.rate, flow, flow.version)
+
+    # -- all flows -----------------------------------------------------------------------------
+
+    def _push(self, when: float, flow: Flow, kind: int) -> None:
+        self._number += 1
+        heappush(self._heap, (when, self._number, flow, kind))
+
+    def _stands(self, entry: tuple[float, int, Flow, int]) -> bool:
+        when, _, flow, kind = entry
+        return (
+            kind == flow.version
+            or (kind == _RELEASE and when == flow.release)
+            or (kind == _STEP and flow.active)
+        )
+
+    def _settle(self, now: float) -> None:
+        """Shares the bottlenecks anew where something has changed."""
+        settled: dict[Port, None] = {}
+        for flow in self._dirty:
+            if any(port not in settled for port, _ in flow.uses):
+                ports = reachable(flow.uses)
+                settled.update(ports)
+                self._share(now, ports)
+        self._dirty.clear()
+
+    def _share(self, now: float, ports: dict[Port, None]) -> None:
+        for port in ports:
+            port.tokens(now)
+        for flow, rate in fair_rates(ports).items():
+            self._move(flow, now)
+            flow.rate = rate
+            flow.peak = max(flow.peak, rate)
+            self._book(now, flow)
+        for port in ports:
+            port.used = sum(flow.rate * share for flow, share in port.flows.items())
+            if port.flows and (change := port.next_change(now)) < math.inf:
+                self._push(change, next(iter(port.flows)), _STEP)
