@@ -202,6 +202,8 @@ def test_a_sweep_of_replays_is_the_sweep(here: Path) -> None:
     replayed = [bool(isinstance(text, str)) for text in fast.table["retimed.ledger_sha256"]]
     assert replayed == [False, False, True, True, True, True]
     for one, other in zip(of_sweep(fast), of_sweep(full), strict=True):
+        assert "2 runs, RE-TIMED for 4 further points" in one.caption
+        assert "one run a point" in other.caption
         numbers = one.table.drop(columns="time.wall_s", errors="ignore")
         pd.testing.assert_frame_equal(numbers, other.table[list(numbers)], check_exact=True)
     for point in full.table["point"]:
