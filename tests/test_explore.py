@@ -106,6 +106,15 @@ def test_the_order_of_a_schedule_is_another_one() -> None:
     assert runs[1].summary["schedule_seed"] == 5
 
 
+def test_every_schedule_is_another_draw() -> None:
+    """What jitter and faults are drawn from differs between schedules, and is the seed without one."""
+    plain, *seeded = (scenario(*options) for options in ((), ("schedule_seed=0",), ("schedule_seed=1",)))
+    assert plain.draw_seed == plain.train.seed
+    assert len({case.draw_seed for case in (plain, *seeded)}) == 3
+    assert seeded[0].draw_seed == scenario("schedule_seed=0").draw_seed
+    assert seeded[0].draw_seed != scenario("schedule_seed=0", "train.seed=9").draw_seed
+
+
 def test_lost_parties_are_typed_errors() -> None:
     """With faults a typed error is a good ending, and it is counted."""
     assert explore(scenario("fault=[{kind='crash',party='B',batch=2}]"), range(4)) == {"PartyLostError": 4}
