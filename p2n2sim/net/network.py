@@ -200,6 +200,7 @@ class Network:
 
         def post(_: float, take: Callable[[Item], object], item: Item) -> None:
             number, row = len(rows) - 1, rows[-1]
+            self.journal.trail.append(("sized", row[2], row[6]))
             packed = carrier.pack(row[6])
             rows[number] = (*row[:6], packed.wire, *row[7:])
 
