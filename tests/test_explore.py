@@ -115,6 +115,16 @@ def test_every_schedule_is_another_draw() -> None:
     assert seeded[0].draw_seed != scenario("schedule_seed=0", "train.seed=9").draw_seed
 
 
+def test_jitter_is_drawn_anew_and_changes_no_result() -> None:
+    """Every schedule has other delays, and the same weights and traffic."""
+    jitter = 'network.jitter="1 ms"'
+    assert explore(scenario(jitter), range(3)) == {"right": 3}
+    ends = [
+        run(scenario(jitter, f"schedule_seed={k}"), threads=1).summary["time"]["virtual_s"] for k in (0, 1)
+    ]
+    assert ends[0] != ends[1]
+
+
 def test_lost_parties_are_typed_errors() -> None:
     """With faults a typed error is a good ending, and it is counted."""
     assert explore(scenario("fault=[{kind='crash',party='B',batch=2}]"), range(4)) == {"PartyLostError": 4}
