@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from p2n2sim.scenario.units import Bandwidth, Duration, Quantity
+from p2n2sim.scenario.network import Network, Section
+from p2n2sim.scenario.units import Duration, Quantity
 
 T = TypeVar("T")
 Count = Annotated[int, Meta(ge=1)]
@@ -15,10 +16,6 @@ Width = Annotated[int, Meta(ge=1, le=65_536)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 Rate = Annotated[float, Meta(gt=0)]
 Activation = Literal["sigmoid", "relu", "tanh", "square", "identity"]
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=False):
-    """A table of the file; keys that it does not know are refused."""
 
 
 class Data(Section, frozen=True):
@@ -190,29 +187,6 @@ class Fault(Section, frozen=True):
     batch: Count
 
 
-class Link(Section, frozen=True):
-    """A link that differs from the others; what it leaves out is as in the network section."""
-
-    bandwidth: Bandwidth | None = None
-    latency: Duration | None = None
-
-
-class Network(Section, frozen=True):
-    """The links.
-
-    Attributes:
-        preset: where bandwidth and latency come from unless given: ``lan``, ``wan``, ``ideal``.
-        bandwidth: of every link in each direction.
-        latency: one-way delay of every link.
-        links: ``"A-B"`` (both directions) or ``"A->B"`` (one) -> what differs there.
-    """
-
-    preset: Literal["lan", "wan", "ideal"] = "lan"
-    bandwidth: Bandwidth | None = None
-    latency: Duration | None = None
-    links: dict[str, Link] = {}
-
-
 class Processor(Section, frozen=True):
     """Rates that differ from the preset; one core.
 
@@ -225,7 +199,7 @@ class Processor(Section, frozen=True):
     random_bytes_per_s: Rate | None = None
     moved_bytes_per_s: Rate | None = None
     message_overhead: Duration | None = None
-    operations: dict[str, Duration] = {}
+    operations: dict[str, Duration] = msgspec.field(default_factory=dict)
 
 
 class Compute(Section, frozen=True):
@@ -268,7 +242,7 @@ class Scenario(Section, frozen=True):
     compute: Compute = Compute()
     schedule_seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     fault: tuple[Fault, ...] = ()
-    sweep: dict[str, tuple[Any, ...]] = {}
+    sweep: dict[str, tuple[Any, ...]] = msgspec.field(default_factory=dict)
 
 
 def convert(tree: object, kind: type[T]) -> T:
