@@ -33,7 +33,7 @@ def test_the_commands_say_what_the_tutorial_shows(tmp_path: Path, command: str) 
         (tmp_path / name).write_text(code)
     words = command.split()
     if words[0] == "pytest":
-        words[:1] = ["python", "-m", "pytest", "-p", "p2n2sim.testing.plugin"]
+        words[:1] = ["python", "-m", "pytest", "-p", "p2n2sim.testing.plugin", "--rootdir", "."]
     done = subprocess.run(
         [sys.executable, *words[1:]],
         cwd=tmp_path,
