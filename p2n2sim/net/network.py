@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from p2n2sim.errors import NetworkError, Wait
+from p2n2sim.errors import DeadlockError, NetworkError, PartyLostError, Wait
 from p2n2sim.net.cpu import Cpu, Machine
+from p2n2sim.net.delivery import Counts, Courier, Delivery, Way
 from p2n2sim.net.endpoint import Endpoint
+from p2n2sim.net.faults import Rule
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.net.link import Link
 from p2n2sim.net.simloop import SimLoop
@@ -70,10 +72,15 @@ class Network:
         encode_all: encodes and decodes every message on its way, as a real network would; slower,
             and nothing may change.
         ledger: where to write; a new one unless given.
-        tap: is shown sender, receiver and message of everything that is sent.
+        tap: is shown sender, receiver and message of everything that parties send.
+        rules: what goes wrong with messages; see `p2n2sim.net.faults`.
+        delivery: how messages are delivered over links that can fail. With this, or with rules, they travel
+            in frames (`p2n2sim.net.frame`), which are larger by what the frame takes.
+        counts: of the messages sent before, by which rules tell them apart.
 
     Attributes:
         ledger: every message so far.
+        down: who has crashed -> when, in virtual seconds.
     """
 
     def __init__(
@@ -86,6 +93,9 @@ class Network:
         encode_all: bool = False,
         ledger: Ledger | None = None,
         tap: Tap | None = None,
+        rules: Sequence[Rule] = (),
+        delivery: Delivery | None = None,
+        counts: Counts | None = None,
     ) -> None:
         self.ledger = Ledger() if ledger is None else ledger
         self._loop = loop
@@ -97,6 +107,25 @@ class Network:
         self._endpoints: dict[str, Endpoint] = {}
         self._asides: dict[str, Endpoint] = {}
         self._routes: dict[str, dict[str, Route]] = {}
+        self.down: dict[str, float] = {}
+        self._delivery = delivery or Delivery()
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._end: asyncio.Future[None] | None = None  # fails when nobody can go on
+        self._courier: Courier | None = None
+        if rules or delivery is not None:
+            self._courier = Courier(
+                loop,
+                self.ledger,
+                delivery=self._delivery,
+                rules=rules,
+                counts=counts or Counts(),
+                links=lambda sender, receiver: self._routes[sender][receiver].transmit,
+                fail=self.fail,
+                crash=self.crash,
+                down=self.down,
+                encode_all=encode_all,
+                tap=tap,
+            )
         loop.add_wait_reporter(self.waits)
 
     def join(self, name: str, machine: Machine | None = None) -> Endpoint:
@@ -110,7 +139,7 @@ class Network:
         routes: dict[str, Route] = {}
         cpu = Cpu(self._loop, machine or self._machine, pool=self._pool)
         endpoint = Endpoint(name, self._loop, cpu, routes)
-        endpoint.send = self._sender(endpoint, routes)
+        endpoint.send = self._chosen_sender(endpoint, routes)
         for other in self._endpoints.values():
             routes[other.name] = Route(self._link(name, other.name), other, {})
             self._routes[other.name][name] = Route(self._link(other.name, name), endpoint, {})
@@ -131,7 +160,7 @@ class Network:
         first = self._endpoints[name]
         cpu = Cpu(self._loop, machine or self._machine, pool=self._pool)
         second = Endpoint(name, self._loop, cpu, self._routes[name], first.mailboxes)
-        second.send = self._sender(second, self._routes[name])
+        second.send = self._chosen_sender(second, self._routes[name])
         self._asides[name] = second
         return second
 
@@ -164,17 +193,74 @@ class Network:
 
         Raises:
             DeadlockError: nobody can go on.
+            PartyLostError: the same, after a party has crashed.
+            DeliveryError: a message could not be delivered as it was sent.
             Exception: the first exception of a task, after the others were cancelled.
         """
+        self._end = self._loop.deadlock()
         try:
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(_fail_with(self._loop.deadlock()), name="deadlock watch")
+                watch = group.create_task(_fail_with(self._end), name="deadlock watch")
                 async with asyncio.TaskGroup() as inner:
                     tasks = {name: inner.create_task(party, name=name) for name, party in parties.items()}
+                    self._tasks = tasks
                 watch.cancel()
         except BaseExceptionGroup as failures:
-            raise _first_leaf(failures) from None
+            failure = _first_leaf(failures)
+            if isinstance(failure, DeadlockError) and self.down:
+                raise self._lost(failure.waits) from failure
+            raise failure from None
+        if any(task.cancelled() for task in tasks.values()):  # the others did not need it any more
+            raise self._lost(())
         return {name: task.result() for name, task in tasks.items()}
+
+    def fail(self, error: Exception) -> None:
+        """Ends `run` with an error; the first one counts."""
+        if self._end is None:
+            raise error
+        if not self._end.done():
+            self._end.set_exception(error)
+
+    def crash(self, party: str, back: float | None = None) -> None:
+        """A party stops where it is: its tasks in `run`, whose names begin with its own, are cancelled.
+
+        What is sent to it is lost. It does not go on by itself: `run` ends with a `PartyLostError` when it is
+        back, or when it has been missed for as long as may be. A party that has done its part is not missed.
+
+        Args:
+            party: who.
+            back: virtual time in seconds at which it is there again; None for never.
+        """
+        mine = [task for name, task in self._tasks.items() if name.partition(" (")[0] == party]
+        going = [task for task in mine if not task.done()]
+        if party in self.down or not going:
+            return
+        self.down[party] = now = self._loop.time()
+        for task in going:
+            task.cancel()
+        until = now + self._delivery.deadline if back is None else back
+        self._loop.post(until, lambda back: self.fail(self._lost(tuple(self.waits()), back)), back)
+
+    def _lost(self, waits: Sequence[Wait], back: float | None = None) -> PartyLostError:
+        party, time = next(iter(self.down.items()))
+        return PartyLostError(party, None, time, waits, back)
+
+    def _chosen_sender(self, source: Endpoint, routes: dict[str, Route]) -> Callable[[str, Message], None]:
+        return self._sender(source, routes) if self._courier is None else self._careful(source, routes)
+
+    def _careful(self, source: Endpoint, routes: dict[str, Route]) -> Callable[[str, Message], None]:
+        """The function by which a party sends over links that can fail."""
+        courier, sender = self._courier, source.name
+        assert courier is not None  # else nobody would ask
+
+        def send(receiver: str, message: Message) -> None:
+            route = routes.get(receiver)
+            if route is None:
+                raise NetworkError(f"{sender} has no link to {receiver!r}; it is joined to {_names(routes)}")
+            take, phase, kind, _ = route.channels.get(type(message)) or route.open(sender, message)
+            courier.send(sender, receiver, message, Way(route.transmit, take, phase, kind), source.depth + 1)
+
+        return send
 
     def _sender(self, source: Endpoint, routes: dict[str, Route]) -> Callable[[str, Message], None]:
         """The function by which a party sends: the one place where a message crosses.
