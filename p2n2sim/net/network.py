@@ -74,8 +74,8 @@ class Network:
         ledger: where to write; a new one unless given.
         tap: is shown sender, receiver and message of everything that parties send.
         rules: what goes wrong with messages; see `p2n2sim.net.faults`.
-        delivery: how messages are delivered over links that can fail. With this, or with rules, they travel
-            in frames (`p2n2sim.net.frame`), which are larger by what the frame takes.
+        delivery: how messages are delivered over links that can fail. With rules, retries or a key they
+            travel in frames (`p2n2sim.net.frame`), which are larger by what the frame takes.
         counts: of the messages sent before, by which rules tell them apart.
 
     Attributes:
@@ -112,7 +112,7 @@ class Network:
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._end: asyncio.Future[None] | None = None  # fails when nobody can go on
         self._courier: Courier | None = None
-        if rules or delivery is not None:
+        if rules or self._delivery.retry or self._delivery.key:
             self._courier = Courier(
                 loop,
                 self.ledger,

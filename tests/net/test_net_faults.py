@@ -143,7 +143,8 @@ def test_without_retries_the_message_is_named(name: str) -> None:
 def test_frames_are_accounted() -> None:
     """A message takes 16 bytes more in a frame, 32 with authentication, and none on sound links."""
     bare, framed, sealed = (
-        talk(delivery=delivery)[0].ledger.frame() for delivery in (None, Delivery(), Delivery(key=KEY))
+        talk(*rules, delivery=delivery)[0].ledger.frame()
+        for rules, delivery in (([], Delivery()), ([lambda sending: None], None), ([], Delivery(key=KEY)))
     )
     size = sizes(note(0))[1]
     assert set(bare[bare.kind == "Note"].wire_bytes) == {size}
