@@ -38,10 +38,14 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no ta
 
 @app.command("run")
 def run_command(
-    scenario: ScenarioFile,
+    scenario: Annotated[Path | None, typer.Argument(metavar="SCENARIO.toml", show_default=False)] = None,
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default runs/NAME.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already there.")] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Go on with the run that was interrupted on its way to DIR."),
+    ] = None,
     data: DataDir = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads for real work; default: all cores.")
@@ -50,6 +54,15 @@ def run_command(
     quiet: Quiet = False,
 ) -> None:
     """Run a scenario and write a run folder."""
+    if resume is not None:
+        if scenario or overrides or out or force:
+            raise typer.BadParameter(
+                "it takes neither SCENARIO.toml nor --set, --out, --force", param_hint="--resume"
+            )
+        _commands().resume_run(resume, data_dir=data, threads=threads, as_json=as_json, quiet=quiet)
+        return
+    if scenario is None:
+        raise typer.BadParameter("it is missing", param_hint="SCENARIO.toml")
     settings = load(scenario, overrides or ())
     with _naming(scenario, overrides or ()):
         _commands().run_scenario(
