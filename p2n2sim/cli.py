@@ -62,7 +62,9 @@ def run_command(
         _commands().resume_run(resume, data_dir=data, threads=threads, as_json=as_json, quiet=quiet)
         return
     if scenario is None:
-        raise typer.BadParameter("it is missing", param_hint="SCENARIO.toml")
+        raise typer.BadParameter(
+            "Missing argument: name a file, or a folder with --resume", param_hint="SCENARIO.toml"
+        )
     settings = load(scenario, overrides or ())
     with _naming(scenario, overrides or ()):
         _commands().run_scenario(

@@ -43,6 +43,9 @@ def run_scenario(
     """Runs a scenario, writes the run folder (by default the next free one) and shows the summary."""
     target = out or folder.next_free(RUNS / scenario.name)
     folder.check_free(target, force=force)
+    if scenario.train.checkpoint_every is None:
+        _run(scenario, target, None, force, data_dir, threads, as_json, quiet, fixed=out is not None)
+        return
     with folder.working_on(scenario, target, force=force) as working:
         _run(scenario, target, working, force, data_dir, threads, as_json, quiet)
 
@@ -58,12 +61,14 @@ def resume_run(
 def _run(
     scenario: Scenario,
     target: Path,
-    working: Path,
+    working: Path | None,
     force: bool,
     data_dir: Path | None,
     threads: int | None,
     as_json: bool,
     quiet: bool,
+    *,
+    fixed: bool = True,
 ) -> None:
     err, outcome = Console(stderr=True, quiet=quiet), Outcome()
     try:
@@ -77,12 +82,14 @@ def _run(
                 outcome=outcome,
                 working=working,
             )
+        if not fixed:
+            target = folder.next_free(RUNS / scenario.name)  # another run may have come first
         folder.save(result, target, force=force)
     except (KeyboardInterrupt, DeliveryError, PartyLostError) as error:
         if outcome.ledger.rows:
             kept = folder.save_interrupted(scenario, outcome, target)
             _say(err, f"{_why(error)}; the {len(outcome.began)} batches so far are in {kept}")
-        if isinstance(error, KeyboardInterrupt):
+        if working is not None and isinstance(error, KeyboardInterrupt):
             _say(err, f"p2n2sim run --resume {target} goes on")
         raise
     if as_json:

@@ -177,10 +177,17 @@ def working_on(scenario: Scenario, path: Path, *, force: bool = False) -> Iterat
             )
         if force:
             shutil.rmtree(folder, ignore_errors=True)
+        made = [above for above in folder.parents if not above.exists()]
         folder.mkdir(parents=True)
         write_scenario(folder, scenario)
-    with _until_over(folder):
-        yield folder
+    try:
+        with _until_over(folder):
+            yield folder
+    except InputError:
+        with contextlib.suppress(OSError):  # it holds something
+            for above in made:
+                above.rmdir()
+        raise
 
 
 @contextlib.contextmanager
@@ -192,8 +199,12 @@ def resuming(path: Path) -> Iterator[tuple[Scenario, Path]]:
     """
     folder = working_folder(path)
     if not (folder / SCENARIO).is_file():
-        found = "it holds a finished run" if is_finished(path) else "no run was interrupted there"
-        raise InputError(str(path), found, "name the folder of an interrupted run")
+        found = (
+            "it holds a finished run"
+            if is_finished(path)
+            else "no run with checkpoints was interrupted there"
+        )
+        raise InputError(str(path), found, "name the folder of a run with train.checkpoint_every")
     scenario = load(folder / SCENARIO)
     with _until_over(folder, resumed=True):
         yield scenario, folder

@@ -26,7 +26,8 @@ from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.parties.shadow import Shadow
 from p2n2sim.roles import tasks_of
-from p2n2sim.scenario.faults import delivery_of, rules_of, slowdowns_of, without_restarts
+from p2n2sim.scenario.failures import delivery_of, rules_of, slowdowns_of
+from p2n2sim.scenario.faults import without_restarts
 from p2n2sim.scenario.protocol import under_engine
 from p2n2sim.scenario.topology import topology
 from p2n2sim.state import Descent, State
@@ -124,8 +125,9 @@ def simulate(
         while state.step < total:
             stop = total if every is None else min(total, state.step + every)
             parts = state.parts if in_place else state.parts.copy()  # what was stored stays as it is
+            last = stop == total
             part = dataclasses.replace(setup, parts=parts, schedule=setup.schedule.part(state.step, stop))
-            session = _Session(part, outcome, state, on_batch, on_pass)
+            session = _Session(part, outcome, state, on_batch, on_pass, last=last)
             kept = list(outcome.passes), len(outcome.began)
             try:
                 session.run(pool=pool, threads=threads, encode_all=encode_all, tap=tap)
@@ -157,6 +159,7 @@ class _Session:
         state: what the parties begin with.
         on_batch: told of every batch as it begins.
         on_pass: told of every finished pass.
+        last: whether the run ends with it.
 
     Attributes:
         depths: as of `State`, at the end.
@@ -169,12 +172,16 @@ class _Session:
         state: State,
         on_batch: Callable[[Batch], object],
         on_pass: Callable[[Pass], object],
+        *,
+        last: bool,
     ) -> None:
+        self._last = last
         self._setup, self._outcome, self._state = setup, outcome, state
         self._on_batch, self._on_pass = on_batch, on_pass
         self._descent = Descent(setup.scenario.train, state.momenta)
         self._several = UnderSharing(setup, state) if under_engine(setup.scenario) else None
         self.depths: dict[str, int] = {}
+        self._resumes = 0.0
         if self._several:
             outcome.shadow = self._several.shadow
 
@@ -225,17 +232,26 @@ class _Session:
         self._prepare(network)
         try:
             await network.run(tasks)
-        except (DeadlockError, DeliveryError) as error:
-            waits = error.waits if isinstance(error, DeadlockError) else ()
+            if not self._last:
+                self._wait_for(network)
+        except (DeadlockError, DeliveryError, PartyLostError) as error:
+            waits = () if isinstance(error, DeliveryError) else error.waits
             for party, (batch, time) in outcome.lost.items():
                 raise PartyLostError(party, batch, time, waits) from error
             raise
         finally:
-            outcome.virtual_s = loop.time()
+            outcome.virtual_s = max(self._resumes, loop.time())
             outcome.parties = list(network.parties)
             for name, end in _plugs(network):
                 self.depths[name] = end.depth
                 outcome.intervals.setdefault(name, []).extend(end.cpu.intervals)
+
+    def _wait_for(self, network: Network) -> None:
+        """Who crashed after having done its part is missed when the next session begins."""
+        for party, back in network.back.items():
+            if back is None:
+                raise PartyLostError(party, None, network.down[party], ())
+            self._resumes = max(self._resumes, back)
 
     def _prepare(self, network: Network) -> None:
         """What the parties know from before, and what will happen to them."""

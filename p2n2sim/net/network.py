@@ -81,6 +81,7 @@ class Network:
     Attributes:
         ledger: every message so far.
         down: who has crashed -> when, in virtual seconds.
+        back: who has crashed -> when it is there again; None for never.
     """
 
     def __init__(
@@ -108,6 +109,8 @@ class Network:
         self._asides: dict[str, Endpoint] = {}
         self._routes: dict[str, dict[str, Route]] = {}
         self.down: dict[str, float] = {}
+        self.back: dict[str, float | None] = {}
+        self._missed: dict[str, float | None] = {}  # those of them that had not done their part
         self._delivery = delivery or Delivery()
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._end: asyncio.Future[None] | None = None  # fails when nobody can go on
@@ -207,7 +210,7 @@ class Network:
                 watch.cancel()
         except BaseExceptionGroup as failures:
             failure = _first_leaf(failures)
-            if isinstance(failure, DeadlockError) and self.down:
+            if isinstance(failure, DeadlockError) and self._missed:
                 raise self._lost(failure.waits) from failure
             raise failure from None
         if any(task.cancelled() for task in tasks.values()):  # the others did not need it any more
@@ -231,19 +234,31 @@ class Network:
             party: who.
             back: virtual time in seconds at which it is there again; None for never.
         """
-        mine = [task for name, task in self._tasks.items() if name.partition(" (")[0] == party]
-        going = [task for task in mine if not task.done()]
-        if party in self.down or not going:
+        if party in self.down:
             return
         self.down[party] = now = self._loop.time()
+        self.back[party] = back
+        mine = [task for name, task in self._tasks.items() if name.partition(" (")[0] == party]
+        going = [task for task in mine if not task.done()]
         for task in going:
             task.cancel()
-        until = now + self._delivery.deadline if back is None else back
-        self._loop.post(until, lambda back: self.fail(self._lost(tuple(self.waits()), back)), back)
+        if going:
+            self._missed[party] = back
+            until = now + self._delivery.deadline if back is None else back
+            self._loop.post(until, self._end_without, until)
 
-    def _lost(self, waits: Sequence[Wait], back: float | None = None) -> PartyLostError:
-        party, time = next(iter(self.down.items()))
-        return PartyLostError(party, None, time, waits, back)
+    def _end_without(self, now: float) -> None:
+        """Nobody waits any longer for a crashed party; for two of them, till both are back."""
+        backs = self._missed.values()
+        if None in backs or all(back is not None and back <= now for back in backs):
+            self.fail(self._lost(tuple(self.waits())))
+
+    def _lost(self, waits: Sequence[Wait]) -> PartyLostError:
+        """Who stays away goes before who comes back."""
+        gone = [party for party, back in self._missed.items() if back is None]
+        party = next(iter(gone or self._missed))
+        backs = [back for back in self._missed.values() if back is not None]
+        return PartyLostError(party, None, self.down[party], waits, None if gone else max(backs))
 
     def _chosen_sender(self, source: Endpoint, routes: dict[str, Route]) -> Callable[[str, Message], None]:
         return self._sender(source, routes) if self._courier is None else self._careful(source, routes)

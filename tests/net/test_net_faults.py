@@ -241,7 +241,8 @@ def test_a_crash_of_who_is_done() -> None:
             network.crash("A")
 
         await network.run({"A": speak(), "B": listen()})
-        assert not network.down
+        assert network.down == {"A": 1.0}
+        assert network.back == {"A": None}
 
     simloop.run(main())
 
