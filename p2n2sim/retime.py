@@ -76,6 +76,8 @@ def retime(run: Recorded, scenario: Scenario, where: str) -> Retimed:
             their links.
     """
     _check_same(run.scenario, scenario, where)
+    for one in (run.scenario, scenario):
+        check_undisturbed(one, where)
     parties = parties_of(run.events, run.ledger, run.compute)
     try:
         check_explained(run.ledger, replay(run.events, run.ledger, parties, topology(run.scenario)))
@@ -100,6 +102,36 @@ def retime(run: Recorded, scenario: Scenario, where: str) -> Retimed:
         compute=compute_frame(replayed.intervals),
         events=replayed.events,
     )
+
+
+def check_undisturbed(
+    scenario: Scenario, where: str, remedy: str = "run the scenario with these links instead"
+) -> None:
+    """Checks that nothing but messages, work and handovers decides when things happen in a run.
+
+    Args:
+        scenario: of the run.
+        where: names the run in errors.
+        remedy: what to do instead.
+
+    Raises:
+        InputError: it has checkpoints, faults, or messages in frames.
+    """
+    network = scenario.network
+    reasons = {
+        "checkpoints": scenario.train.checkpoint_every is not None,
+        "faults": bool(scenario.fault),
+        "retries": network.retry,
+        "authentication": network.authenticate,
+    }
+    for reason, there in reasons.items():
+        if there:
+            raise InputError(
+                where,
+                f"it cannot be re-timed: a run with {reason} depends on the links in ways that a replay does "
+                "not know",
+                remedy,
+            )
 
 
 def _check_same(recorded: Scenario, other: Scenario, where: str) -> None:

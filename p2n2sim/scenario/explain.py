@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from p2n2sim.errors import ScenarioError
-from p2n2sim.scenario.sections import Link, Scenario, Section, convert
+from p2n2sim.scenario.section import Section
+from p2n2sim.scenario.sections import Link, Scenario, convert
 from p2n2sim.scenario.units import Duration
 
 _MESSAGE = re.compile(r"(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<place>.*)`)?", re.DOTALL)

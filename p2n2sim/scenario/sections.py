@@ -7,18 +7,13 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from p2n2sim.scenario.faults import Fault, Reliability
+from p2n2sim.scenario.section import Count, Rate, Section, Share
 from p2n2sim.scenario.units import Bandwidth, Duration, Quantity
 
 T = TypeVar("T")
-Count = Annotated[int, Meta(ge=1)]
 Width = Annotated[int, Meta(ge=1, le=65_536)]
-Share = Annotated[float, Meta(gt=0, le=1)]
-Rate = Annotated[float, Meta(gt=0)]
 Activation = Literal["sigmoid", "relu", "tanh", "square", "identity"]
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=False):
-    """A table of the file; keys that it does not know are refused."""
 
 
 class Data(Section, frozen=True):
@@ -88,6 +83,8 @@ class Train(Section, frozen=True):
         momentum: of the gradient descent, 0 for none.
         loss_reduction: gradient of the summed or of the averaged loss of a batch.
         predict_every: predict the test rows after every so many epochs; always after the last.
+        checkpoint_every: after so many batches the parties store what they have, and a run its state; unless
+            given, never.
         seed: of everything that is drawn at random.
     """
 
@@ -97,6 +94,7 @@ class Train(Section, frozen=True):
     momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     loss_reduction: Literal["sum", "mean"] = "sum"
     predict_every: Count = 1
+    checkpoint_every: Count | None = None
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
 
 
@@ -176,20 +174,6 @@ class Protocol(Section, frozen=True):
         return self.first_layer if self.layers_under_sharing else "plaintext"
 
 
-class Fault(Section, frozen=True):
-    """Something that goes wrong.
-
-    Attributes:
-        kind: ``crash``: a party stops for good as it begins a batch.
-        party: which data holder.
-        batch: number of the batch, from 1.
-    """
-
-    kind: Literal["crash"]
-    party: str
-    batch: Count
-
-
 class Link(Section, frozen=True):
     """A link that differs from the others; what it leaves out is as in the network section."""
 
@@ -197,8 +181,8 @@ class Link(Section, frozen=True):
     latency: Duration | None = None
 
 
-class Network(Section, frozen=True):
-    """The links.
+class Network(Reliability, frozen=True):
+    """The links; and how messages are delivered, see `Reliability`.
 
     Attributes:
         preset: where bandwidth and latency come from unless given: ``lan``, ``wan``, ``ideal``.
@@ -210,7 +194,7 @@ class Network(Section, frozen=True):
     preset: Literal["lan", "wan", "ideal"] = "lan"
     bandwidth: Bandwidth | None = None
     latency: Duration | None = None
-    links: dict[str, Link] = {}
+    links: dict[str, Link] = msgspec.field(default_factory=dict)
 
 
 class Processor(Section, frozen=True):
@@ -225,7 +209,7 @@ class Processor(Section, frozen=True):
     random_bytes_per_s: Rate | None = None
     moved_bytes_per_s: Rate | None = None
     message_overhead: Duration | None = None
-    operations: dict[str, Duration] = {}
+    operations: dict[str, Duration] = msgspec.field(default_factory=dict)
 
 
 class Compute(Section, frozen=True):
@@ -268,7 +252,7 @@ class Scenario(Section, frozen=True):
     compute: Compute = Compute()
     schedule_seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     fault: tuple[Fault, ...] = ()
-    sweep: dict[str, tuple[Any, ...]] = {}
+    sweep: dict[str, tuple[Any, ...]] = msgspec.field(default_factory=dict)
 
 
 def convert(tree: object, kind: type[T]) -> T:
