@@ -10,7 +10,7 @@ P2N2_SWEEPS := fraud-bandwidth fraud-datasize
 FAMILY_RUNS := secureml
 FAMILY_SWEEPS := secret-layers holders triples
 
-.PHONY: demo test lint types contracts unit reports bench clean
+.PHONY: demo test lint types contracts unit reports bench fidelity clean
 
 demo: $(READY)
 	$(BIN)/p2n2sim run scenarios/fraud.toml --out runs/demo --force
@@ -49,6 +49,10 @@ bench: $(READY)
 	$(BIN)/python benchmarks/ring.py
 	$(BIN)/python benchmarks/batch.py
 	$(BIN)/python benchmarks/secret_layers.py
+
+# make fidelity DATA=DIR, where DIR holds tcp_linux.csv and real_links.csv
+fidelity: $(READY)
+	$(BIN)/python benchmarks/fidelity.py --data "$(DATA)"
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -2,8 +2,8 @@
 
 A working folder holds ``scenario.toml`` and a folder for each checkpoint, named after the number of batches
 done. A checkpoint has the rows of the ledger, of the local work and of the events since the one before, and
-the whole of the rest. It is written under another name and renamed, so what stands under its name is complete,
-whenever the process ends. Nothing is pickled.
+the whole of the rest. It is written under another name and renamed, so what stands under its name is
+complete, whenever the process ends. Nothing is pickled.
 """
 
 from __future__ import annotations

@@ -101,6 +101,33 @@ def sweep_command(
         _commands().run_sweep(settings, out, data_dir=data, jobs=jobs, retimed=retime, quiet=quiet)
 
 
+@app.command("trace")
+def trace_command(
+    folder: RunFolder,
+    perfetto: Annotated[
+        Path | None, typer.Option(metavar="OUT.json", help="Chrome trace events, for ui.perfetto.dev.")
+    ] = None,
+    sequence: Annotated[
+        Path | None, typer.Option(metavar="OUT.svg", help="Message sequence chart of a batch; or .png.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Which batch the chart shows.")] = None,
+    pcapng: Annotated[
+        Path | None, typer.Option(metavar="OUT.pcapng", help="Packet capture, for Wireshark.")
+    ] = None,
+    payload: Annotated[
+        bool, typer.Option("--payload", help="Put the messages' bytes into the capture, as zeros.")
+    ] = False,
+    critical: Annotated[
+        bool, typer.Option("--critical-path", help="Show what the virtual time consists of.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the critical path as JSON.")] = False,
+) -> None:
+    """Look into a finished run: who waited for what, and when."""
+    wanted = {"perfetto": perfetto, "sequence": sequence, "pcapng": pcapng}
+    files = {kind: path for kind, path in wanted.items() if path is not None}
+    _commands().trace_run(folder, files, batch=batch, payload=payload, critical=critical, as_json=as_json)
+
+
 @app.command("retime")
 def retime_command(
     folder: RunFolder,

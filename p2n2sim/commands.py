@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
 from p2n2sim import folder
@@ -27,11 +27,16 @@ from p2n2sim.report.comparison import footnotes, screens
 from p2n2sim.report.read import StoredComparison, read, read_events
 from p2n2sim.retime import on_network, retime
 from p2n2sim.run import Silent, run
+from p2n2sim.scenario.faults import said
 from p2n2sim.scenario.inline import inline
-from p2n2sim.scenario.load import points, to_tree
+from p2n2sim.scenario.load import points
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
 from p2n2sim.sweep import Point, sweep
+from p2n2sim.trace.critical import critical_path, divide
+from p2n2sim.trace.story import tell
+from p2n2sim.trace.tables import critical_tables
+from p2n2sim.trace.write import WRITERS
 
 RUNS = Path("runs")
 
@@ -148,6 +153,36 @@ def retime_run(
             _say(console, f"\nrun folder: {out}\npicture:    {out / 'picture.png'}")
 
 
+def trace_run(
+    source: Path,
+    files: Mapping[str, Path],
+    *,
+    batch: int | None,
+    payload: bool,
+    critical: bool,
+    as_json: bool,
+) -> None:
+    """Writes what is asked for of a run, and shows what its virtual time consists of."""
+    critical = critical or as_json
+    if not files and not critical:
+        remedy = "add --perfetto, --sequence or --pcapng with a file, or --critical-path"
+        raise InputError("trace", "there is nothing to do", remedy)
+    run = read_events(source)
+    story = tell(run)
+    for kind, path in files.items():
+        with folder.writing(path, remedy="name another file"):
+            WRITERS[kind](run, story, path, batch=batch, payload=payload)
+        if not as_json:
+            _say(Console(), f"{kind}: {path}")
+    if not critical:
+        return
+    divided = divide(critical_path(story), run.batches)
+    if as_json:
+        write(json.dumps(divided, indent=2) + "\n")
+    else:
+        Console().print(critical_tables(divided))
+
+
 def run_comparison(
     scenario: Scenario,
     key: str,
@@ -201,7 +236,7 @@ def run_exploration(
     except OrderError as error:
         command = [*replay, "--schedule-seed", str(error.seed)]
         if len(error.faults) < len(scenario.fault):
-            faults = to_tree(msgspec.structs.replace(scenario, fault=error.faults))["fault"]
+            faults = [said(fault) for fault in error.faults]
             command += ["--set", f"fault={inline(faults)}"]
             _say(err, f"of {len(scenario.fault)} faults {len(faults)} are enough: {inline(faults)}")
         _say(err, f"replay it: {shlex.join(command)}")

@@ -17,8 +17,9 @@ from p2n2sim.report.read import COMPARISON, COMPARISON_PRESETS, ComparisonNote
 from p2n2sim.report.text import written
 from p2n2sim.scenario.explain import choices, is_key
 from p2n2sim.scenario.load import parse, read_value, set_key, to_tree
+from p2n2sim.scenario.network import Network
 from p2n2sim.scenario.protocol import all_layers
-from p2n2sim.scenario.sections import Network, Scenario
+from p2n2sim.scenario.sections import Scenario
 from p2n2sim.sweep import Point, sweep
 
 _SECTIONS = ("data", "model", "train", "protocol", "compute")

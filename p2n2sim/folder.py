@@ -65,8 +65,8 @@ def check_writable(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turns the errors of the file system into ones that name the folder.
+def writing(path: Path, remedy: str = "name another folder with --out") -> Iterator[None]:
+    """Turns the errors of the file system into ones that name the folder, or a file.
 
     Raises:
         InputError: instead of an OSError.
@@ -75,9 +75,7 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(
-            str(path), f"it cannot be written ({reason})", "name another folder with --out"
-        ) from error
+        raise InputError(str(path), f"it cannot be written ({reason})", remedy) from error
 
 
 def save(run: Recorded, path: Path | str, *, force: bool = False) -> Path:

@@ -13,11 +13,13 @@ import pandas as pd
 
 from p2n2sim.errors import InputError, ScenarioError
 from p2n2sim.net.replay import Replay, ReplayError, check_explained, parties_of, replay
+from p2n2sim.net.unpack import unpacked
 from p2n2sim.report.provenance import network_line
 from p2n2sim.report.tables import Recorded
+from p2n2sim.scenario.explain import choices
 from p2n2sim.scenario.load import parse, read_value, set_key, to_tree
 from p2n2sim.scenario.sections import Scenario
-from p2n2sim.scenario.topology import PRESETS, topology
+from p2n2sim.scenario.topology import topology
 from p2n2sim.simulate import BATCH, compute_frame
 from p2n2sim.summary import times_and_traffic
 
@@ -54,11 +56,13 @@ def on_network(scenario: Scenario, text: str) -> Scenario:
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if equals:
             set_key(tree, f"network.{key.replace(chr(34), '')}", read_value(value), where)
-        elif key in PRESETS:
+        elif key in choices("network.preset"):
             tree["network"] = {"preset": key}
         else:
             raise ScenarioError(
-                where, f"{key!r} is no preset", f"{', '.join(PRESETS)} would do, or keys such as latency=5 ms"
+                where,
+                f"{key!r} is no preset",
+                f"{', '.join(choices('network.preset'))} would do, or keys such as latency=5 ms",
             )
     return parse(tree, where)
 
@@ -79,9 +83,11 @@ def retime(run: Recorded, scenario: Scenario, where: str) -> Retimed:
     for one in (run.scenario, scenario):
         check_undisturbed(one, where)
     parties = parties_of(run.events, run.ledger, run.compute)
+    recorded = topology(run.scenario)
+    messages = unpacked(run.ledger, recorded)
     try:
-        check_explained(run.ledger, replay(run.events, run.ledger, parties, topology(run.scenario)))
-        replayed = replay(run.events, run.ledger, parties, topology(scenario))
+        check_explained(run.ledger, replay(run.events, messages, parties, recorded))
+        replayed = replay(run.events, messages, parties, topology(scenario))
     except ReplayError as error:
         remedy = "run the scenario with these links instead"
         raise InputError(where, f"it cannot be re-timed: {error}", remedy) from error

@@ -200,7 +200,9 @@ def _one_batch(ledger: pd.DataFrame, batches: pd.DataFrame) -> dict[str, float |
     earlier = ledger[ledger["step"] < batch["step"]]
     online, offline = (mine[mine["phase"] == phase] for phase in ("online", "offline"))
     before = earlier[earlier["phase"] == "online"]["round"].max() if position else 0
-    ends = batches["began_s"].iloc[position + 1] if position + 1 < len(batches) else ledger["arrived_s"].max()
+    arrived = ledger["arrived_s"]
+    last = arrived[arrived < np.inf].max()  # a message that nobody waits for may still be on its way
+    ends = batches["began_s"].iloc[position + 1] if position + 1 < len(batches) else last
     return {
         "step": int(batch["step"]),
         "rows": int(batch["rows"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -48,6 +49,44 @@ def test_own_protocol() -> None:
     )
     assert "Alice" in printed.stdout
     assert "Ping" in printed.stdout
+
+
+PARTIES = """
+from dataclasses import dataclass
+import numpy as np
+import pytest
+from p2n2sim.errors import DeadlockError
+from p2n2sim.wire import Message, clear, uniform
+
+@dataclass(frozen=True, slots=True)
+class Question(Message):
+    text: np.ndarray = uniform("question", np.uint8)
+
+@dataclass(frozen=True, slots=True)
+class Answer(Message):
+    value: np.ndarray = clear("answer", np.float64)
+
+async def alice(end):
+    end.send("B", Question(0, np.zeros(16, np.uint8)))
+    return float((await end.recv("B", Answer)).value[0])
+
+async def bob(end):
+    await end.recv("A", Question)
+    end.send("A", Answer(0, np.full(1, 42.0)))
+
+async def silent(end):
+    pass
+
+"""
+
+
+def test_tests_of_ones_own_protocol(tmp_path: Path) -> None:
+    """The tests that the README shows pass, given two parties."""
+    (tmp_path / "test_it.py").write_text(PARTIES + the_block("schedules(200)"))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "p2n2sim.testing.plugin", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "2 passed" in done.stdout, done.stdout
 
 
 def test_python_example(tmp_path: Path) -> None:

@@ -80,6 +80,22 @@ def test_replays_are_the_full_runs(overrides: list[str]) -> None:
         assert without_measured(replayed.summary) == without_measured(full.summary)
 
 
+@pytest.mark.parametrize(
+    "other", ["transport=tcp,latency=2 ms", "transport=grpc,tls=true", "star", "wan,jitter=1 ms"]
+)
+def test_replays_over_other_transports(other: str) -> None:
+    """From ideal links to transports, shared bottlenecks or jitter, and back: the full runs, to the bit."""
+    ideal = tiny_run()
+    scenario = on_network(ideal.scenario, other)
+    full = run(scenario, threads=1)
+    for replayed, expected in (
+        (retime(ideal, scenario, "run"), full),
+        (retime(full, ideal.scenario, "run"), ideal),
+    ):
+        pd.testing.assert_frame_equal(replayed.ledger, expected.ledger, check_exact=True)
+        assert without_measured(replayed.summary) == without_measured(expected.summary)
+
+
 def test_a_replay_of_a_replay_leads_back() -> None:
     """Re-timed to other links and back again, a run is as it was, and still says where it comes from."""
     recorded = tiny_run("protocol.triples=ot")
@@ -116,7 +132,10 @@ def test_only_links_may_differ() -> None:
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        ("lam", r"--network lam: 'lam' is no preset; ideal, lan, wan would do, or keys such as latency=5 ms"),
+        (
+            "lam",
+            r"--network lam: 'lam' is no preset; lan, wan, .*, three-regions would do, or keys such as",
+        ),
         ("bandwith=1 Mbit/s", r"--network bandwith=1 Mbit/s: network\.bandwith: there is no such key"),
         ("latency=5", r"--network latency=5: network\.latency: found"),
         ("links.A-Z.latency=5 ms", r"--network .*Z"),
@@ -183,6 +202,8 @@ def test_a_sweep_of_replays_is_the_sweep(here: Path) -> None:
     replayed = [bool(isinstance(text, str)) for text in fast.table["retimed.ledger_sha256"]]
     assert replayed == [False, False, True, True, True, True]
     for one, other in zip(of_sweep(fast), of_sweep(full), strict=True):
+        assert "2 runs, RE-TIMED for 4 further points" in one.caption
+        assert "one run a point" in other.caption
         numbers = one.table.drop(columns="time.wall_s", errors="ignore")
         pd.testing.assert_frame_equal(numbers, other.table[list(numbers)], check_exact=True)
     for point in full.table["point"]:

@@ -115,6 +115,17 @@ def is_gathering(future: object) -> bool:
     return isinstance(future, asyncio.tasks._GatheringFuture)  # type: ignore[attr-defined]
 
 
+def is_step(handle: LeanHandle) -> bool:
+    """Whether a ready callback is a step of a task: its first one, or the one after what it waited for.
+
+    asyncio makes callbacks of its own kinds for them, which have no name or this one; ``task.cancel`` and its
+    kin have theirs.
+    """
+    callback = handle._callback
+    owner = getattr(callback, "__self__", None)
+    return isinstance(owner, asyncio.Task) and getattr(callback, "__name__", None) in (None, "task_wakeup")
+
+
 class Name(NamedTuple):
     """One private name: whose it is, how it is called, and what it is used for."""
 

@@ -136,6 +136,7 @@ class Carrier:
         self._bursts = any(port.burst for port in flow.forward)
         self._first = self._first_answer = True
         self._arrived = 0.0
+        self._early = 0  # messages that wait for the connection
 
     def pack(self, size: int) -> Packed:
         """Wraps the next message, of `size` bytes."""
@@ -159,14 +160,17 @@ class Carrier:
         def passed(began: float, ended: float) -> None:
             deliver(began, self._arrival(began, ended, packed.size))
 
-        def go(_: object = None) -> None:
+        ready = self._ready()
+        if self._early or ready > self._traffic.loop.time():
+            self._early += 1
+            self._traffic.loop.post(ready, self._go, (packed, passed))
+        else:
             self._offer(packed, passed)
 
-        ready = self._ready()
-        if ready > self._traffic.loop.time():
-            self._traffic.loop.post(ready, go, None)
-        else:
-            go()
+    def _go(self, early: tuple[Packed, Callable[[float, float], object]]) -> None:
+        """Sends a message that came before the connection was ready; they keep their order (one lane)."""
+        self._early -= 1
+        self._offer(*early)
 
     def answer(self, _: object = None) -> None:
         """Sends the empty response of a unary call that has come the other way; nobody waits for it."""

@@ -32,7 +32,8 @@ class Record(NamedTuple):
             comes next with a timeout), ``left`` (a wait that was given up).
         peer: to whom or from whom.
         what: kind of the message, label of the work, name of the mark.
-        number: of the computation on its processor, of the handover, of the mark; -1 for others.
+        number: of the computation on its processor, of the handover, of the mark; of a message sent its own
+            bytes, where a transport adds to them; -1 for others.
         seconds: what a computation takes on its processor, NaN for others.
     """
 
@@ -121,6 +122,9 @@ class _Reader:
             self._wake(("work", plug, *about))
         elif kind == "wait":
             self._wait(("handover", *about), plug)
+        elif kind == "sized":
+            task, (sent, peer, what, _, seconds) = self._rows[-1]
+            self._rows[-1] = task, (sent, peer, what, *about, seconds)
         elif kind == "left":
             self._wake(("message", plug, *about))
             self._enter(self._task(plug), "left", *about)

@@ -56,6 +56,10 @@ class LinkSpec:
     def __post_init__(self) -> None:
         if not 0 <= self.loss < 1:
             raise InputError("link: loss", f"found {self.loss!r}", "use a share from 0 to below 1")
+        if self.steps and not self.bandwidth < math.inf:
+            raise InputError(
+                "link: bandwidth", "it changes, but is not limited at first", "give one to begin with"
+            )
         if self.transport == "ideal" and (self.loss or self.queue < math.inf or self.tls or self.handshake):
             raise InputError(
                 "link: transport",

@@ -186,7 +186,9 @@ class Network:
                 "which tcp, grpc and max-min shared links do not",
                 "use ideal links of their own, or sharing = fcfs",
             )
-        return Route(line.transmit, told_later(self._loop, self.ledger, line.carrier), target, {})
+        return Route(
+            line.transmit, told_later(self._loop, self.ledger, self.journal, line.carrier), target, {}
+        )
 
     @property
     def parties(self) -> Mapping[str, Endpoint]:

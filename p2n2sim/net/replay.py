@@ -168,7 +168,7 @@ class _Stage:
     def _step(self, event: Any) -> Callable[[], Awaitable[object] | None]:
         plug, kind = self._plugs[event.plug], event.kind
         if kind == "send":
-            return self._sending(plug, event.peer, event.what)
+            return self._sending(plug, event.peer, event.what, event.number)
         if kind == "receive":
             stand_in = self._kind(event.what)
             return lambda: plug.recv(event.peer, stand_in)
@@ -181,13 +181,13 @@ class _Stage:
             return lambda: handover.give(plug, None)
         return lambda: handover.take(plug)
 
-    def _sending(self, plug: Endpoint, receiver: str, kind: str) -> Callable[[], None]:
+    def _sending(self, plug: Endpoint, receiver: str, kind: str, size: int) -> Callable[[], None]:
         waiting = self._next[plug.name, receiver, kind]
         if not waiting:
             raise ReplayError(f"the ledger lacks a message {kind} from {plug.name} to {receiver}")
         number = waiting.popleft()
         row = self._rows[number]
-        message = self._stand_in(row)
+        message = self._stand_in(row, int(row.wire_bytes) if size < 0 else int(size))
 
         def send() -> None:
             self._sent.append(number)
@@ -195,14 +195,14 @@ class _Stage:
 
         return send
 
-    def _stand_in(self, row: Any) -> Message:
-        """Something to send in place of a message: of its size on the wire, without anything in it."""
-        key = (row.sender, row.receiver, row.kind, row.phase, int(row.wire_bytes))
+    def _stand_in(self, row: Any, size: int) -> Message:
+        """Something to send in place of a message: of its size, without anything in it."""
+        key = (row.sender, row.receiver, row.kind, row.phase, size)
         kind = self._sizes.get(key)
         if kind is None:
             kind = self._sizes[key] = _new_kind(row.kind)
             take = self._plugs[row.receiver].mailbox(row.sender, self._kind(row.kind)).deliver
-            channel = Channel(take, row.phase, row.kind, int(row.wire_bytes))
+            channel = Channel(take, row.phase, row.kind, size)
             self.network.add_channel(row.sender, row.receiver, kind, channel)
         return kind(int(row.step))
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from p2n2sim.net.carrier import Carrier
 from p2n2sim.net.endpoint import Endpoint
+from p2n2sim.net.journal import Journal
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.net.link import Transmit
 from p2n2sim.net.simloop import SimLoop
@@ -57,18 +58,20 @@ class Route(NamedTuple):
         return channel
 
 
-def told_later(loop: SimLoop, ledger: Ledger, carrier: Carrier) -> Post:
+def told_later(loop: SimLoop, ledger: Ledger, journal: Journal, carrier: Carrier) -> Post:
     """Delivers the message of the ledger's last row, and completes that row, when its times are known.
 
     Args:
         loop: keeps the time.
         ledger: has the message's row already.
+        journal: is told the size of the message itself.
         carrier: of the route.
     """
-    rows = ledger.rows
+    rows, enter = ledger.rows, journal.trail.append
 
     def post(_: float, take: Callable[[Item], object], item: Item) -> None:
         number, row = len(rows) - 1, rows[-1]
+        enter(("sized", row[2], row[6]))
         packed = carrier.pack(row[6])
         rows[number] = (*row[:6], packed.wire, *row[7:])
 

@@ -7,13 +7,14 @@ and real machines could bring about. A seed draws another. One thing happens at 
   one processor, keep their order, different lanes do not;
 - SimPy's next event, its events keeping their own order;
 - one of the task steps that are ready without a plain callback before them: callbacks of ``call_soon`` keep
-  their place, a task's own steps follow each other anyway, steps of different tasks are in no order.
+  their place, a task's own steps follow each other anyway, steps of different tasks are in no order. (So no
+  program may count on ``sleep(0)`` to let another task go first.)
 
 So a task that a message wakes may run before the other messages of the instant are there, or long after.
 When nothing of the instant is left, results of ``run_in_executor`` come as they always do, in the order of
-submission; after them the timers of the next instant, those set by one task in their order, and some of
-them only after the others have been answered. A message due at the instant of a timeout still wins, and the
-clock still moves only when nothing is left to do.
+submission; after them the timers: those set by one task together and in their order, those of some tasks only
+after others have been answered. A message due at the instant of a timeout still wins, and the clock still
+moves only when nothing is left to do.
 
 The lane of a post is the attribute ``lane`` of its callback's owner (of ``__self__`` for a bound method, of
 the callback itself otherwise), or that owner where it has none.
@@ -30,7 +31,7 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from p2n2sim.net._private import LeanHandle, LeanTimer
+from p2n2sim.net._private import LeanTimer, is_step
 
 if TYPE_CHECKING:
     from p2n2sim.net.simloop import SimLoop
@@ -132,7 +133,7 @@ class Schedule:
         """How many of the ready callbacks may be next: the steps of tasks at the front, or a callback."""
         steps = 0
         for handle in islice(self._loop._ready, _WINDOW):
-            if not _is_step(handle):
+            if not is_step(handle):
                 return steps or 1
             steps += 1
         return steps
@@ -156,24 +157,23 @@ class Schedule:
             loop.env._now = heap[0][0]
 
     def _fire_timers(self, when: float) -> None:
-        """Makes some timers of an instant ready, in an order in which each task's own keep theirs."""
-        heap, by_setter = self._loop._heap, dict[object, deque[Any]]()
+        """Makes timers of an instant ready: all of those of some tasks, in another order of the tasks."""
+        heap, by_setter = self._loop._heap, dict[object, list[Any]]()
         while heap and heap[0][0] == when and heap[0][1] == TIMER:
             entry = heappop(heap)
             if entry[3]._cancelled:
                 entry[3]._scheduled = False
                 self._loop._timer_cancelled_count -= 1
             else:
-                by_setter.setdefault(entry[4], deque()).append(entry)
-        total = sum(map(len, by_setter.values()))
-        for _ in range(1 + self._dice.below(total) if total else 0):
+                by_setter.setdefault(entry[4], []).append(entry)
+        if not by_setter:
+            return  # cancelled timers do not move the clock
+        self._loop.env._now = when
+        for _ in range(1 + self._dice.below(len(by_setter))):
             setter = next(islice(by_setter, self._dice.below(len(by_setter)), None))
-            timer = by_setter[setter].popleft()[3]
-            if not by_setter[setter]:
-                del by_setter[setter]
-            timer._scheduled = False
-            self._loop.env._now = when
-            self._loop._ready.append(timer)
+            for *_, timer, _ in by_setter.pop(setter):
+                timer._scheduled = False
+                self._loop._ready.append(timer)
         for entries in by_setter.values():
             for entry in entries:
                 heappush(heap, entry)
@@ -183,8 +183,3 @@ def _lane(callback: Callable[..., object]) -> Hashable:
     owner = getattr(callback, "__self__", callback)
     lane: Hashable = getattr(owner, "lane", None)
     return id(owner) if lane is None else lane
-
-
-def _is_step(handle: LeanHandle) -> bool:
-    """Whether a ready callback is a step of a task."""
-    return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)

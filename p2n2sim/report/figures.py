@@ -32,6 +32,7 @@ from p2n2sim.summary import in_digits
 _SIZE = (7.2, 4.0)  # inches
 _MOST_LINKS = 20
 _WIDE = 20  # ratio of times above which a linear axis hides the shorter ones
+RETIMED = "retimed.ledger_sha256"  # of the run that was replayed for a point
 _TRAIN, _ROWS = "time.train_s", "data.rows_train"
 
 
@@ -279,9 +280,15 @@ def _origin(sweep: StoredSweep) -> str:
         "train.batch_size": f"batches of {train.batch_size:,}",
     }
     fixed = ", ".join(fact for key, fact in facts.items() if key not in sweep.keys)
+    replayed = int(sweep.table[RETIMED].notna().sum()) if RETIMED in sweep.table else 0
+    made = (
+        f"{len(sweep.table) - replayed} runs, RE-TIMED for {replayed} further points"
+        if replayed
+        else "one run a point"
+    )
     source = "" if "data.source" in sweep.keys else f" {data_line(data)}"
     return (
-        f"Scenario {scenario.name}, one run a point, {fixed}.{source} "
+        f"Scenario {scenario.name}, {made}, {fixed}.{source} "
         f"{VIRTUAL}: {network_line(scenario, sweep.keys)}; {machine_line(scenario.compute)}."
         f"{modelled_line(sweep.modelled)}"
     )

@@ -56,7 +56,8 @@ def network_line(scenario: Scenario, swept: Collection[str] = ()) -> str:
             parts.append(f"{span(default.latency)} one-way latency")
     if scenario.network.links:
         parts.append(f"{len(scenario.network.links)} links of their own")
-    return "ideal links" + (f" of {', '.join(parts)}" if parts else "")
+    kind = {"ideal": "ideal", "tcp": "TCP", "grpc": "gRPC"}[default.transport]
+    return f"{kind} links" + (f" of {', '.join(parts)}" if parts else "")
 
 
 def machine_line(compute: Compute) -> str:

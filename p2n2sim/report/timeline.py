@@ -28,8 +28,8 @@ KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     ("head, loss, update", style.PURPLE, ("predict", "predict, loss, gradient", "update theta")),
 )
-_COLOUR = {label: colour for _, colour, labels in KINDS for label in labels}
-_PHASES = {"online": style.SKY, "offline": style.YELLOW}
+COLOUR = {label: colour for _, colour, labels in KINDS for label in labels}
+PHASES = {"online": style.SKY, "offline": style.YELLOW}
 _WORK_HEIGHT, _MESSAGE_HEIGHT = 0.6, 0.56
 _CHARACTER_INCHES = 0.064  # of the writing on the bars
 
@@ -65,7 +65,7 @@ def draw_timeline(axes: Axes, view: BatchView, *, width: float) -> None:
 
 def _draw_work(axes: Axes, events: pd.DataFrame, position: int) -> None:
     for what, start, end in zip(events["what"], events["start_ms"], events["end_ms"], strict=True):
-        colour = _COLOUR.get(what, style.OTHER)
+        colour = COLOUR.get(what, style.OTHER)
         # The edge keeps work that is shorter than a pixel visible.
         axes.barh(position, end - start, _WORK_HEIGHT, start, color=colour, edgecolor=colour, linewidth=0.8)
 
@@ -79,7 +79,7 @@ def _draw_messages(axes: Axes, view: BatchView, lane: Lane, position: int, ms_pe
             max(0.0, writing - start),
             _MESSAGE_HEIGHT,
             start,
-            color=_PHASES.get(event["phase"], style.OTHER),
+            color=PHASES.get(event["phase"], style.OTHER),
             edgecolor=style.MUTED,
             linewidth=0.6,
             alpha=1.0 if own else 0.5,
@@ -132,7 +132,7 @@ def _label(axes: Axes, view: BatchView) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.set_ylim(len(view.lanes) - 0.4, -0.6)
-    axes.set_xlim(0, view.length_ms)
+    axes.set_xlim(0, view.length_ms or 1.0)  # where nothing takes any time
     axes.set_xlabel("virtual time since the batch began, ms")
 
 
@@ -163,12 +163,12 @@ def _legend(axes: Axes, view: BatchView) -> None:
         for name, colour, known in KINDS
         if any(label in known for label in labels)
     ]
-    if unknown := [label for label in labels if label not in _COLOUR]:
+    if unknown := [label for label in labels if label not in COLOUR]:
         handles.append(Patch(color=style.OTHER, label=f"other work: {listed(unknown)}"))
     phases = list(shown["phase"].dropna().unique())
     handles += [
         Patch(facecolor=colour, edgecolor=style.MUTED, linewidth=0.6, label=f"message, {phase}")
-        for phase, colour in _PHASES.items()
+        for phase, colour in PHASES.items()
         if phase in phases
     ]
     if (shown["flight_ms"] > 0).any():

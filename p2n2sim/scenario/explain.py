@@ -11,13 +11,15 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from p2n2sim.errors import ScenarioError
+from p2n2sim.scenario.network import Link, Shared
 from p2n2sim.scenario.section import Section
-from p2n2sim.scenario.sections import Link, Scenario, convert
+from p2n2sim.scenario.sections import Scenario, convert
 from p2n2sim.scenario.units import Duration
 
 _MESSAGE = re.compile(r"(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<place>.*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
+_FREE = {"links": Link, "shared": Shared}  # tables whose keys are free -> what they hold
 _PLAIN = {
     "int": "a whole number",
     "float": "a number",
@@ -134,7 +136,7 @@ def _named_place(place: str, tree: Any) -> str:
     out: list[str] = []
     for name in names:
         if name == "*":  # a table whose keys are free: network.links, or operations of a machine
-            table, kind = _value_at(tree, ".".join(out)), Link if out[-1] == "links" else Duration
+            table, kind = _value_at(tree, ".".join(out)), _FREE.get(out[-1], Duration)
             assert isinstance(table, Mapping)
             name = next(key for key, value in table.items() if not _is(value, kind))
         out.append(name)

@@ -9,7 +9,8 @@ from p2n2sim.mpc.prg import derive_key
 from p2n2sim.net import faults
 from p2n2sim.net.delivery import Delivery, Retry
 from p2n2sim.net.faults import Corrupt, Delay, Drop, Duplicate, Rule, Selection, Slowdown, Verdict
-from p2n2sim.scenario.faults import Fault, Reliability
+from p2n2sim.scenario.faults import Fault
+from p2n2sim.scenario.network import Network
 
 
 def rules_of(
@@ -85,7 +86,7 @@ def slowdowns_of(listed: Sequence[Fault], party: str) -> list[Slowdown]:
     ]
 
 
-def delivery_of(network: Reliability, seed: int) -> Delivery:
+def delivery_of(network: Network, seed: int) -> Delivery:
     """The same for a network."""
     retry = Retry(timeout=network.retry_timeout.value, attempts=network.attempts) if network.retry else None
     key = derive_key(seed, "authentication") if network.authenticate else None

@@ -8,7 +8,7 @@ from typing import Literal
 
 from p2n2sim.errors import ScenarioError
 from p2n2sim.scenario.section import Count, Rate, Section, Share
-from p2n2sim.scenario.units import Duration
+from p2n2sim.scenario.units import Duration, Quantity
 
 Kind = Literal["crash", "slow", "drop", "duplicate", "reorder", "delay", "corrupt", "cut"]
 
@@ -154,24 +154,25 @@ def _some(names: Sequence[str]) -> str:
     return f"one of {', '.join(names[:6])}{', ...' if len(names) > 6 else ''}"
 
 
-class Reliability(Section, frozen=True):
-    """How messages are delivered over links that can fail; keys of the network section.
-
-    Attributes:
-        retry: acknowledge messages, and send again what was lost.
-        retry_timeout: how long an acknowledgement may be missing at first; then twice as long, and so on.
-        attempts: how often a message is sent at most.
-        authenticate: a code of 16 bytes with every message, by which a receiver sees that it was changed.
-        deadline: for how long a message that is not sent again, or a party that stays away, may be missed.
-    """
-
-    retry: bool = False
-    retry_timeout: Duration = Duration.parse("1 s")
-    attempts: Count = 6
-    authenticate: bool = False
-    deadline: Duration = Duration.parse("60 s")
-
-
 def without_restarts(listed: Sequence[Fault]) -> bool:
     """Whether every crash, if there is one, is for good."""
     return all(fault.restart is None for fault in listed)
+
+
+def hits_messages(listed: Sequence[Fault]) -> bool:
+    """Whether a fault depends on a message, or does something to one."""
+    return any(
+        fault.kind not in ("crash", "slow") or (fault.kind == "crash" and fault.number is not None)
+        for fault in listed
+    )
+
+
+def said(fault: Fault) -> dict[str, object]:
+    """What a file has to say of a fault, as plain values: what is not so anyway."""
+    told: dict[str, object] = {"kind": fault.kind}
+    usual = Fault(kind=fault.kind)
+    for name in Fault.__struct_fields__:
+        value = getattr(fault, name)
+        if value != getattr(usual, name):
+            told[name] = value.text if isinstance(value, Quantity) else value
+    return told

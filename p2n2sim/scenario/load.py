@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,8 +18,10 @@ from p2n2sim.data.tabular import SUFFIXES
 from p2n2sim.errors import InputError, ScenarioError
 from p2n2sim.scenario.explain import explain, is_key, shown
 from p2n2sim.scenario.faults import check_faults, without_restarts
+from p2n2sim.scenario.links import check_network
 from p2n2sim.scenario.protocol import check_protocol
 from p2n2sim.scenario.sections import Scenario, convert
+from p2n2sim.scenario.trace import inline_traces
 from p2n2sim.scenario.units import Quantity
 
 Tree = dict[str, Any]
@@ -34,7 +35,8 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Scenario:
         overrides: ``key=value`` each, with dotted keys and TOML values, for example
             ``network.bandwidth="10 Mbit/s"``; a value that is no TOML is taken as text.
 
-    A relative path in `data.source` is seen from the file; in an override, from the working directory.
+    A relative path in `data.source` or a `trace` is seen from the file; in an override, from the working
+    directory.
 
     Raises:
         ScenarioError: the file cannot be read, or says something that no scenario says.
@@ -42,9 +44,11 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Scenario:
     path = Path(path)
     tree = _read(path)
     _resolve_sources(tree, path.parent)
+    _read_traces(tree, path.parent, str(path), {})
     for override in overrides:
         key, value = _parse_override(override)
         set_key(tree, key, value, f"--set {override}")
+    _read_traces(tree, Path(), str(path), _changed(overrides))
     return parse(tree, str(path), _changed(overrides))
 
 
@@ -190,6 +194,13 @@ def _resolve_sources(tree: Tree, directory: Path) -> None:
             values[:] = map(resolved, values)
 
 
+def _read_traces(tree: Tree, directory: Path, where: str, changed: Mapping[str, str]) -> None:
+    try:
+        inline_traces(tree, directory)
+    except ScenarioError as error:
+        raise error.within(_origin(error.where, where, changed)) from None
+
+
 def _parse_override(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
     if not equals:
@@ -243,7 +254,7 @@ def _check(scenario: Scenario) -> None:
             f"{len(model.activation_list)} activations for {len(model.hidden)} hidden layers",
             "give one for all, or one for each",
         )
-    _check_links(scenario.network.links, (*holders, "server", "dealer"))
+    check_network(scenario)
     check_protocol(scenario)
     check_faults(scenario.fault, holders, authenticated=scenario.network.authenticate)
     if scenario.protocol.shadow and (scenario.train.checkpoint_every or not without_restarts(scenario.fault)):
@@ -259,24 +270,6 @@ def _check(scenario: Scenario) -> None:
 
 def _some(names: Sequence[str]) -> str:
     return f"one of {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
-
-
-def _check_links(links: Iterable[str], known: Sequence[str]) -> None:
-    pairs: dict[tuple[str, ...], str] = {}
-    for key in links:
-        ends = re.split(r"->|-", key)
-        if len(ends) != 2 or ends[0] == ends[1] or not all(end in known for end in ends):
-            shown = ", ".join(known) if len(known) <= 8 else f"{', '.join(known[:5])}, ..., server, dealer"
-            raise ScenarioError(
-                f"network.links.{key}",
-                "this names no pair of parties",
-                f'write "A-B" for both directions or "A->B" for one; the parties are {shown}',
-            )
-        if "->" in key:
-            continue
-        first = pairs.setdefault(tuple(sorted(ends)), key)
-        if first != key:
-            raise ScenarioError(f"network.links.{key}", f"{first!r} is the same pair", "keep one of the two")
 
 
 def _encode(value: object) -> object:

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from p2n2sim.scenario.faults import Fault, Reliability
+from p2n2sim.scenario.faults import Fault
+from p2n2sim.scenario.network import Network
 from p2n2sim.scenario.section import Count, Rate, Section, Share
-from p2n2sim.scenario.units import Bandwidth, Duration, Quantity
+from p2n2sim.scenario.units import Duration, Quantity
 
 T = TypeVar("T")
 Width = Annotated[int, Meta(ge=1, le=65_536)]
@@ -172,29 +173,6 @@ class Protocol(Section, frozen=True):
     def first_layer_in_use(self) -> str:
         """The first layer's protocol: split learning's where nothing is under secret sharing."""
         return self.first_layer if self.layers_under_sharing else "plaintext"
-
-
-class Link(Section, frozen=True):
-    """A link that differs from the others; what it leaves out is as in the network section."""
-
-    bandwidth: Bandwidth | None = None
-    latency: Duration | None = None
-
-
-class Network(Reliability, frozen=True):
-    """The links; and how messages are delivered, see `Reliability`.
-
-    Attributes:
-        preset: where bandwidth and latency come from unless given: ``lan``, ``wan``, ``ideal``.
-        bandwidth: of every link in each direction.
-        latency: one-way delay of every link.
-        links: ``"A-B"`` (both directions) or ``"A->B"`` (one) -> what differs there.
-    """
-
-    preset: Literal["lan", "wan", "ideal"] = "lan"
-    bandwidth: Bandwidth | None = None
-    latency: Duration | None = None
-    links: dict[str, Link] = msgspec.field(default_factory=dict)
 
 
 class Processor(Section, frozen=True):

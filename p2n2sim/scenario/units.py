@@ -83,3 +83,17 @@ class Duration(Quantity):
     units: ClassVar[dict[str, float]] = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
     example: ClassVar[str] = "0.2 ms"
     positive: ClassVar[bool] = False
+
+
+class Size(Quantity):
+    """A number of bytes."""
+
+    units: ClassVar[dict[str, float]] = {
+        "B": 1.0,
+        "kB": 1e3,
+        "MB": 1e6,
+        "KiB": 2.0**10,
+        "MiB": 2.0**20,
+    }
+    example: ClassVar[str] = "64 KiB"
+    positive: ClassVar[bool] = False

@@ -36,6 +36,7 @@ class Expectation:
         Raises:
             AssertionError: all differences and the story.
         """
+        __tracebackhide__ = True
         if self._lines:
             raise AssertionError("\n".join([*self._lines, "", story]))
 

@@ -118,6 +118,12 @@ def _is_ours(definitions: Sequence[pytest.FixtureDef[Any]] | None) -> bool:
     return closest.func is make_world or "world" in closest.argnames
 
 
+def _asks_for_loops(config: pytest.Config) -> bool:
+    """Whether there is a pytest-asyncio, and one that has the hook for loops."""
+    hook = getattr(config.hook, "pytest_asyncio_loop_factories", None)
+    return hook is not None and hook.spec is not None
+
+
 def _new_loop(schedule: int | None) -> Any:
     return importlib.import_module("p2n2sim.net.simloop").SimLoop(schedule=schedule)
 
@@ -141,7 +147,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not _is_virtual(pyfuncitem):
         return None
     if seeds is None:
-        if not asynchronous or pyfuncitem.config.pluginmanager.hasplugin("asyncio"):
+        if not asynchronous or _asks_for_loops(pyfuncitem.config):
             return None
         seeds = [pyfuncitem.config.getoption("schedule_seed")]
     worlds = [value for value in [pyfuncitem.funcargs.get("world")] if hasattr(value, "renew")]
@@ -150,12 +156,16 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Shows the messages of the latest run of a failed test."""
     report = yield
-    used = getattr(item, "funcargs", {}).get("world")
-    if report.when == "call" and report.failed and used is not None and hasattr(used, "table"):
-        report.sections.append(("Messages of the latest run", used.table()))
+    used: Any = getattr(item, "funcargs", {}).get("world")
+    if report.when == "call" and report.failed and call.excinfo and hasattr(used, "table"):
+        table = used.table()
+        if table not in str(call.excinfo.value):  # world.expect shows it, too
+            report.sections.append(("Messages of the latest run", table))
     return report
 
 

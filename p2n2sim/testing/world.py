@@ -77,6 +77,9 @@ class World:
         self._loop: SimLoop | None = None
         self._network: Network | None = None
 
+    def __repr__(self) -> str:
+        return f"<World: {len(self.ledger.rows)} messages, {self.rounds} rounds, {self.time:.9g} s>"
+
     # -- running -------------------------------------------------------------------------------
 
     def run(self, parties: Mapping[str, Party] | None = None, /, **more: Party) -> Results:
@@ -245,6 +248,7 @@ class World:
         Raises:
             AssertionError: something differs.
         """
+        __tracebackhide__ = True  # pytest shows the test's own line
         expectation = Expectation()
         expectation.check("rounds", rounds, self.rounds)
         expectation.check("time", time, self.time)

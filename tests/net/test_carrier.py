@@ -9,6 +9,8 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from p2n2sim.errors import InputError
 from p2n2sim.net.endpoint import Endpoint
@@ -17,7 +19,9 @@ from p2n2sim.net.network import Network
 from p2n2sim.net.simloop import SimLoop, run
 from p2n2sim.net.tcp import wire_bytes
 from p2n2sim.net.topology import Bottleneck, Topology, access
-from p2n2sim.wire import Message, clear, sizes
+from p2n2sim.net.unpack import unpacked
+from p2n2sim.wire import Message, clear
+from p2n2sim.wire import sizes as size_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Block(Message):
 
 def block(size: int) -> Block:
     """A message whose whole encoding has `size` bytes."""
-    return Block(0, np.zeros(size - sizes(Block(0, np.zeros(8, np.uint8)))[1] + 8, np.uint8))
+    return Block(0, np.zeros(size - size_of(Block(0, np.zeros(8, np.uint8)))[1] + 8, np.uint8))
 
 
 def network(topology: Topology, names: str = "AB") -> tuple[Network, list[Endpoint]]:
@@ -115,6 +119,26 @@ async def test_later_calls_of_grpc_are_smaller() -> None:
     for _ in range(2):
         a.send("B", block(1000))
     assert list(net.ledger.frame()["wire_bytes"]) == [wire_bytes(1298), wire_bytes(1091)]
+
+
+@given(
+    st.lists(st.integers(32, 2_000_000), min_size=1, max_size=4),
+    st.sampled_from([("ideal", "none"), ("tcp", "none"), ("grpc", "unary"), ("grpc", "stream")]),
+    st.booleans(),
+    st.sampled_from([52, 66]),
+)
+def test_the_message_is_found_again(sizes: list[int], how: Any, tls: bool, headers: int) -> None:
+    """From the wire bytes of any link follow those of the messages."""
+    transport, host = how
+    spec = LinkSpec(transport=transport, host=host, tls=tls and transport != "ideal", headers=headers)
+
+    async def main() -> list[int]:
+        net, (a, _) = network(Topology(spec))
+        for size in sizes:
+            a.send("B", Block(0, np.zeros(size, np.uint8)))
+        return unpacked(net.ledger.frame(), Topology(spec))["wire_bytes"].to_list()
+
+    assert run(main()) == [size_of(Block(0, np.zeros(size, np.uint8)))[1] for size in sizes]
 
 
 @pytest.mark.parametrize(

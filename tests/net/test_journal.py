@@ -136,7 +136,7 @@ def test_somebody_who_sleeps_is_found_out() -> None:
 
 
 async def _swap(net: Network, ahead: int, work: list[float]) -> Network:
-    """Two parties; each has a task beside that must not run ahead too far, and all share the links."""
+    """Two parties; each has a task beside that must not run too far ahead, and all share the links."""
 
     def party(me: str, other: str) -> dict[str, object]:
         plug, beside = net.parties[me], net.aside(me)

@@ -144,6 +144,40 @@ def test_timers_of_one_task_keep_their_order() -> None:
     assert list(orders(program)) == [("timeout",) * 3]
 
 
+def test_timers_of_one_task_fire_together() -> None:
+    """Two nested timeouts of one instant have both expired when the task is told."""
+
+    async def program(trace: list[Any]) -> None:
+        async def worker() -> None:
+            loop = current_loop()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout_at(1) as outer, asyncio.timeout_at(1) as inner:
+                    await loop.create_future()
+            trace.append((outer.expired(), inner.expired()))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(3):
+                group.create_task(worker())
+
+    assert list(orders(program)) == [((True, True),) * 3]
+
+
+def test_cancelling_by_a_callback_is_no_step_of_a_task() -> None:
+    """task.cancel given to call_soon keeps its place behind the task's first step."""
+
+    async def program(trace: list[Any]) -> None:
+        async def worker() -> None:
+            trace.append("began")
+            await asyncio.sleep(1)
+
+        tasks = [current_loop().create_task(worker()) for _ in range(3)]
+        for task in tasks:
+            current_loop().call_soon(task.cancel)
+        await asyncio.sleep(2)
+
+    assert list(orders(program)) == [("began",) * 3]
+
+
 def test_callbacks_keep_their_order() -> None:
     """call_soon is first in, first out, with or without tasks between."""
 
