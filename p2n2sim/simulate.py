@@ -135,7 +135,9 @@ def simulate(
                 if error.back is None:
                     raise
                 outcome.passes, outcome.began[kept[1] :] = kept[0], []
-                state = dataclasses.replace(state, time=error.back, depths=session.depths)
+                state = dataclasses.replace(
+                    state, time=max(error.back, outcome.virtual_s), depths=session.depths
+                )
                 continue
             state = session.stored()
             if every is not None:
@@ -229,7 +231,12 @@ class _Session:
             descent=self._descent,
             under_sharing=self._several,
         )
-        self._prepare(network)
+        try:
+            self._prepare(network)
+        except ScenarioError:
+            for task in tasks.values():
+                task.close()  # never to be started
+            raise
         try:
             await network.run(tasks)
             if not self._last:

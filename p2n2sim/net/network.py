@@ -210,7 +210,7 @@ class Network:
                 watch.cancel()
         except BaseExceptionGroup as failures:
             failure = _first_leaf(failures)
-            if isinstance(failure, DeadlockError) and self._missed:
+            if isinstance(failure, DeadlockError) and self.down:
                 raise self._lost(failure.waits) from failure
             raise failure from None
         if any(task.cancelled() for task in tasks.values()):  # the others did not need it any more
@@ -254,10 +254,14 @@ class Network:
             self.fail(self._lost(tuple(self.waits())))
 
     def _lost(self, waits: Sequence[Wait]) -> PartyLostError:
-        """Who stays away goes before who comes back."""
-        gone = [party for party, back in self._missed.items() if back is None]
-        party = next(iter(gone or self._missed))
-        backs = [back for back in self._missed.values() if back is not None]
+        """Who stays away goes before who comes back.
+
+        Who had done its part may be missed, too: for what it had sent and would have sent again.
+        """
+        missed = self._missed or self.back
+        gone = [party for party, back in missed.items() if back is None]
+        party = next(iter(gone or missed))
+        backs = [back for back in missed.values() if back is not None]
         return PartyLostError(party, None, self.down[party], waits, None if gone else max(backs))
 
     def _chosen_sender(self, source: Endpoint, routes: dict[str, Route]) -> Callable[[str, Message], None]:
