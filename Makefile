@@ -42,6 +42,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/messages.py
 	$(BIN)/python benchmarks/ring.py
 	$(BIN)/python benchmarks/batch.py
+	$(BIN)/python benchmarks/fuzz_wire.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -7,13 +7,14 @@ import concurrent.futures
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from p2n2sim.errors import DeadlockError, NetworkError, PartyLostError, Wait
+from p2n2sim.errors import DeadlockError, NetworkError, Wait
 from p2n2sim.net.cpu import Cpu, Machine
 from p2n2sim.net.delivery import Counts, Courier, Delivery, Way
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.net.faults import Rule
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.net.link import Link
+from p2n2sim.net.outages import Outages
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.net.topology import Topology
 from p2n2sim.wire import Message, Phase, decode, encode, layout, sizes
@@ -108,9 +109,8 @@ class Network:
         self._endpoints: dict[str, Endpoint] = {}
         self._asides: dict[str, Endpoint] = {}
         self._routes: dict[str, dict[str, Route]] = {}
-        self.down: dict[str, float] = {}
-        self.back: dict[str, float | None] = {}
-        self._missed: dict[str, float | None] = {}  # those of them that had not done their part
+        self._outages = Outages()
+        self.down, self.back = self._outages.down, self._outages.back
         self._delivery = delivery or Delivery()
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._end: asyncio.Future[None] | None = None  # fails when nobody can go on
@@ -211,10 +211,10 @@ class Network:
         except BaseExceptionGroup as failures:
             failure = _first_leaf(failures)
             if isinstance(failure, DeadlockError) and self.down:
-                raise self._lost(failure.waits) from failure
+                raise self._outages.error(failure.waits) from failure
             raise failure from None
         if any(task.cancelled() for task in tasks.values()):  # the others did not need it any more
-            raise self._lost(())
+            raise self._outages.error(())
         return {name: task.result() for name, task in tasks.items()}
 
     def fail(self, error: Exception) -> None:
@@ -243,26 +243,13 @@ class Network:
         for task in going:
             task.cancel()
         if going:
-            self._missed[party] = back
+            self._outages.missed[party] = back
             until = now + self._delivery.deadline if back is None else back
             self._loop.post(until, self._end_without, until)
 
     def _end_without(self, now: float) -> None:
-        """Nobody waits any longer for a crashed party; for two of them, till both are back."""
-        backs = self._missed.values()
-        if None in backs or all(back is not None and back <= now for back in backs):
-            self.fail(self._lost(tuple(self.waits())))
-
-    def _lost(self, waits: Sequence[Wait]) -> PartyLostError:
-        """Who stays away goes before who comes back.
-
-        Who had done its part may be missed, too: for what it had sent and would have sent again.
-        """
-        missed = self._missed or self.back
-        gone = [party for party, back in missed.items() if back is None]
-        party = next(iter(gone or missed))
-        backs = [back for back in missed.values() if back is not None]
-        return PartyLostError(party, None, self.down[party], waits, None if gone else max(backs))
+        if self._outages.over(now):
+            self.fail(self._outages.error(tuple(self.waits())))
 
     def _chosen_sender(self, source: Endpoint, routes: dict[str, Route]) -> Callable[[str, Message], None]:
         return self._sender(source, routes) if self._courier is None else self._careful(source, routes)
