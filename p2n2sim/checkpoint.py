@@ -13,6 +13,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +21,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from p2n2sim import messages
 from p2n2sim.assemble import Setup
+from p2n2sim.messages import VOCABULARY
 from p2n2sim.net.delivery import Counts
 from p2n2sim.net.journal import joined
 from p2n2sim.net.ledger import Entry
@@ -36,11 +37,7 @@ from p2n2sim.wire import Message
 
 SCENARIO = "scenario.toml"
 Arrays = dict[str, NDArray[Any]]
-_KINDS: dict[str, type[Message]] = {
-    name: kind
-    for name, kind in vars(messages).items()
-    if isinstance(kind, type) and issubclass(kind, Message)
-}
+_KINDS: Mapping[str, type[Message]] = MappingProxyType({kind.__name__: kind for kind in VOCABULARY})
 
 
 def write_scenario(folder: Path, scenario: Scenario) -> None:

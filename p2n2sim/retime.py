@@ -14,13 +14,14 @@ import pandas as pd
 from p2n2sim.errors import InputError, ScenarioError
 from p2n2sim.net.replay import Replay, ReplayError, check_explained, parties_of, replay
 from p2n2sim.net.unpack import unpacked
+from p2n2sim.outcome import compute_frame
 from p2n2sim.report.provenance import network_line
 from p2n2sim.report.tables import Recorded
 from p2n2sim.scenario.explain import choices
 from p2n2sim.scenario.load import parse, read_value, set_key, to_tree
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.scenario.topology import topology
-from p2n2sim.simulate import BATCH, compute_frame
+from p2n2sim.simulate import BATCH
 from p2n2sim.summary import times_and_traffic
 
 TIMES_THAT_STAY = ("wall_s", "processor_s", "simulation_processor_s", "plain_processor_s")

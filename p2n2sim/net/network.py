@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 
 from p2n2sim.errors import DeadlockError, InputError, NetworkError, Wait
-from p2n2sim.net.absence import Absence
 from p2n2sim.net.cpu import Cpu, Machine
 from p2n2sim.net.delivery import Counts, Courier, Delivery, Way
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.net.faults import Rule
 from p2n2sim.net.journal import BESIDE, Journal, Meaning
 from p2n2sim.net.ledger import Ledger
+from p2n2sim.net.outages import Outages
 from p2n2sim.net.route import Channel, Route, told_later
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.net.topology import Topology
@@ -46,6 +46,8 @@ class Network:
     Attributes:
         ledger: every message so far.
         journal: the order in which things happened.
+        down: who has crashed -> when, in virtual seconds.
+        back: who has crashed -> when it is there again; None for never.
     """
 
     def __init__(
@@ -73,8 +75,9 @@ class Network:
         self._endpoints: dict[str, Endpoint] = {}
         self._asides: dict[str, Endpoint] = {}
         self._routes: dict[str, dict[str, Route]] = {}
+        self._outages = Outages()
+        self.down, self.back = self._outages.down, self._outages.back
         self._delivery = delivery or Delivery()
-        self._absence = Absence(loop, self._delivery.deadline, self.waits, self.fail)
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._end: asyncio.Future[None] | None = None  # fails when nobody can go on
         self._courier: Courier | None = None
@@ -88,7 +91,7 @@ class Network:
                 links=lambda sender, receiver: self._routes[sender][receiver].transmit,
                 fail=self.fail,
                 crash=self.crash,
-                down=self._absence.down,
+                down=self.down,
                 encode_all=encode_all,
                 tap=tap,
             )
@@ -225,11 +228,11 @@ class Network:
                 watch.cancel()
         except BaseExceptionGroup as failures:
             failure = _first_leaf(failures)
-            if isinstance(failure, DeadlockError) and self._absence.missed:
-                raise self._absence.lost(failure.waits) from failure
+            if isinstance(failure, DeadlockError) and self.down:
+                raise self._outages.error(failure.waits) from failure
             raise failure from None
         if any(task.cancelled() for task in tasks.values()):  # the others did not need it any more
-            raise self._absence.lost(())
+            raise self._outages.error(())
         return {name: task.result() for name, task in tasks.items()}
 
     def fail(self, error: Exception) -> None:
@@ -249,17 +252,22 @@ class Network:
             party: who.
             back: virtual time in seconds at which it is there again; None for never.
         """
-        self._absence.crash(party, back, self._tasks)
+        if party in self.down:
+            return
+        self.down[party] = now = self._loop.time()
+        self.back[party] = back
+        mine = [task for name, task in self._tasks.items() if name.partition(" (")[0] == party]
+        going = [task for task in mine if not task.done()]
+        for task in going:
+            task.cancel()
+        if going:
+            self._outages.missed[party] = back
+            until = now + self._delivery.deadline if back is None else back
+            self._loop.post(until, self._end_without, until)
 
-    @property
-    def down(self) -> Mapping[str, float]:
-        """Who has crashed -> when, in virtual seconds."""
-        return self._absence.down
-
-    @property
-    def back(self) -> Mapping[str, float | None]:
-        """Who has crashed -> when it is there again, in virtual seconds; None for never."""
-        return self._absence.back
+    def _end_without(self, now: float) -> None:
+        if self._outages.over(now):
+            self.fail(self._outages.error(tuple(self.waits())))
 
     def _chosen_sender(self, source: Endpoint, routes: dict[str, Route]) -> Callable[[str, Message], None]:
         return self._sender(source, routes) if self._courier is None else self._careful(source, routes)
