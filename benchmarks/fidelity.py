@@ -90,15 +90,20 @@ def two(link: LinkSpec) -> tuple[Endpoint, Endpoint]:
 
 
 @cache
-def oneway(link: LinkSpec, size: int, order: tuple[str, ...]) -> dict[str, tuple[float, float]]:
-    """One message after the other on one connection: name -> (there, there and back) in seconds."""
+def oneway(
+    link: LinkSpec, size: int, order: tuple[str, ...], between: float = 0.0
+) -> dict[str, tuple[float, float]]:
+    """One message after the other on one connection, a time between them.
+
+    Returns:
+        Name -> (there, there and back) in seconds.
+    """
 
     async def main() -> dict[str, tuple[float, float]]:
         a, b = two(link)
         out = {}
         for name in order:
-            if name == "idle":
-                await asyncio.sleep(IDLE_S)
+            await asyncio.sleep(IDLE_S if name == "idle" else between)
             there = await timed(a, b, block(size))
             out[name] = there, there + await timed(b, a, block(ANSWER))
         return out
@@ -189,7 +194,7 @@ def tcp_linux(rows: pd.DataFrame) -> pd.DataFrame:
     return table(out)
 
 
-def real_links(rows: pd.DataFrame) -> pd.DataFrame:
+def real_links(rows: pd.DataFrame, between: float = 0.0) -> pd.DataFrame:
     """The rows of real_links.csv with a prediction for each time."""
     out = []
     for row in rows.itertuples():
@@ -200,7 +205,7 @@ def real_links(rows: pd.DataFrame) -> pd.DataFrame:
             predicted = [connect(link, OPENING_S[row.transport])]
         elif row.experiment == "oneway":
             order = ("cold", "warm1", "idle") if size * 8 / rate > LONG_S else ORDER
-            predicted = list(oneway(link, size + APPLICATION_HEADER, order)[row.connection])
+            predicted = list(oneway(link, size + APPLICATION_HEADER, order, between)[row.connection])
         elif row.experiment == "ping50":
             predicted = list(ping(link, size + APPLICATION_HEADER))
         else:
@@ -267,6 +272,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, default=os.environ.get("P2N2SIM_MEASUREMENTS"))
     parser.add_argument("--out", type=Path, default=Path(), help="folder for fidelity.csv and fidelity.png")
+    parser.add_argument("--between", type=float, default=0.0, help="seconds from one message to the next")
     parser.add_argument("--worst", type=int, default=10, help="how many of the worst rows to print")
     options = parser.parse_args()
     files = [options.data / name for name in ("tcp_linux.csv", "real_links.csv")] if options.data else []
@@ -277,7 +283,7 @@ def main() -> int:
         )
         print("or in the environment variable P2N2SIM_MEASUREMENTS", file=sys.stderr)
         return 2
-    linux, real = tcp_linux(pd.read_csv(files[0])), real_links(pd.read_csv(files[1]))
+    linux, real = tcp_linux(pd.read_csv(files[0])), real_links(pd.read_csv(files[1]), options.between)
     rows = pd.concat([linux, real], ignore_index=True)
     main_rows = rows[rows["experiment"].isin(["oneway"])]
     print(f"{'tcp_linux.csv':24}{errors(linux)}")

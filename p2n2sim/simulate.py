@@ -148,7 +148,7 @@ class _Session:
     ) -> None:
         """Runs it to its end; arguments and errors as of `simulate`."""
         scenario, state = self._setup.scenario, self._state
-        rules = rules_of(scenario.fault, scenario.train.seed, self._setup.parties, scenario.schedule_seed)
+        rules = rules_of(scenario.fault, scenario.draw_seed, self._setup.parties)
 
         async def main() -> None:
             network = Network(
@@ -174,7 +174,7 @@ class _Session:
         scenario, step = self._setup.scenario, self._state.step
         links = topology(scenario)
         if step:
-            key = derive_key(scenario.train.seed, "links", step)
+            key = derive_key(scenario.draw_seed, "links", step)
             links = dataclasses.replace(links, seed=int.from_bytes(key, "little"))
         return links
 

@@ -106,6 +106,25 @@ def test_the_order_of_a_schedule_is_another_one() -> None:
     assert runs[1].summary["schedule_seed"] == 5
 
 
+def test_every_schedule_is_another_draw() -> None:
+    """What jitter and faults are drawn from differs between schedules, and is the seed without one."""
+    plain, *seeded = (scenario(*options) for options in ((), ("schedule_seed=0",), ("schedule_seed=1",)))
+    assert plain.draw_seed == plain.train.seed
+    assert len({case.draw_seed for case in (plain, *seeded)}) == 3
+    assert seeded[0].draw_seed == scenario("schedule_seed=0").draw_seed
+    assert seeded[0].draw_seed != scenario("schedule_seed=0", "train.seed=9").draw_seed
+
+
+def test_jitter_is_drawn_anew_and_changes_no_result() -> None:
+    """Every schedule has other delays, and the same weights and traffic."""
+    jitter = 'network.jitter="1 ms"'
+    assert explore(scenario(jitter), range(3)) == {"right": 3}
+    ends = [
+        run(scenario(jitter, f"schedule_seed={k}"), threads=1).summary["time"]["virtual_s"] for k in (0, 1)
+    ]
+    assert ends[0] != ends[1]
+
+
 def test_lost_parties_are_typed_errors() -> None:
     """With faults a typed error is a good ending, and it is counted."""
     assert explore(scenario("fault=[{kind='crash',party='B',batch=2}]"), range(4)) == {"PartyLostError": 4}

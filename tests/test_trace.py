@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import subprocess
 from itertools import pairwise
@@ -14,7 +15,7 @@ import pandas as pd
 import pytest
 
 from p2n2sim import folder
-from p2n2sim.net.journal import party_of
+from p2n2sim.net.journal import Record, party_of
 from p2n2sim.net.replay import parties_of
 from p2n2sim.report import style
 from p2n2sim.report.read import StoredEvents, read_events
@@ -286,3 +287,15 @@ def test_bad_requests_end_with_one_line(folders: Path, tmp_path: Path, call: Cal
         assert found in err
         assert err.count("\n") == 1
     assert math.isfinite(read_events(folders / "two").summary["time"]["virtual_s"])
+
+
+def test_the_document_names_options_that_exist(call: Call) -> None:
+    """Every command and option of docs/traces.md is the command line's, every column is recorded."""
+    text = (Path(__file__).parents[1] / "docs" / "traces.md").read_text("utf-8")
+    for command in ("run", "trace", "retime", "sweep"):
+        assert f"p2n2sim {command}" in text
+    offered = "".join(call(command, "--help")[1] for command in ("run", "trace", "retime", "sweep"))
+    for option in set(re.findall(r"--[a-z][a-z-]+", text)):
+        assert option in offered, option
+    for name in Record._fields:
+        assert f"`{name}`" in text

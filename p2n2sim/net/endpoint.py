@@ -127,16 +127,17 @@ class Endpoint:
         else:
             waiter: asyncio.Future[_Arrival] = asyncio.Future(loop=self._loop)
             mailbox.waiter = waiter
-            if timeout is not None:
-                self.note("deadline", sender, kind.__name__)
-            if mailbox.sign is None:
-                mailbox.sign = object()
-            self._enter(mailbox.sign)
+            sign = mailbox.sign
+            if sign is None:
+                sign = mailbox.sign = object()
             mailbox.since = self._loop.env._now  # as in Network._sender
             try:
                 if timeout is None:
+                    self._enter(sign)
                     message, depth = await waiter
                 else:
+                    self.note("deadline", sender, kind.__name__)
+                    self._enter(sign)
                     async with asyncio.timeout(timeout):
                         message, depth = await waiter
             except (asyncio.CancelledError, TimeoutError) as error:

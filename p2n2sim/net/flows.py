@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from p2n2sim.net.sharing import Port, fair_rates, reachable
+from p2n2sim.net.sharing import Port, relax
 from p2n2sim.net.tcp import FRAME, Window
 
 _ALMOST = 1e-3  # bytes: far more than rounding errors, far less than a message
@@ -164,7 +164,7 @@ class Fluid:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Flow, int]] = []  # the last is the event's kind or its version
         self._number = 0
-        self._dirty: dict[Flow, None] = {}
+        self._dirty: dict[Port, None] = {}  # where something has changed
 
     def offer(self, now: float, flow: Flow, size: float, passed: Passed, early: float = 0.0) -> None:
         """Hands over a message; `run` afterwards.
@@ -197,7 +197,7 @@ class Fluid:
                     self._move(flow, when)
                     self._update(when, flow)
                 elif kind == _STEP:
-                    self._dirty[flow] = None
+                    self._mark(flow)
             self._settle(now)
             while heap and not self._stands(heap[0]):
                 heappop(heap)
@@ -258,7 +258,7 @@ class Fluid:
         flow.active = True
         for port, share in flow.uses:
             port.flows[flow] = share
-        self._dirty[flow] = None
+        self._mark(flow)
 
     def _stop(self, now: float, flow: Flow) -> None:
         flow.active = False
@@ -266,7 +266,7 @@ class Fluid:
         flow.version += 1
         for port, _ in flow.uses:
             del port.flows[flow]
-        self._dirty[flow] = None
+        self._mark(flow)
         window = flow.window
         if window is None:
             return
@@ -314,25 +314,33 @@ class Fluid:
             or (kind == _STEP and flow.active)
         )
 
+    def _mark(self, flow: Flow) -> None:
+        """Something has changed on the flow's way."""
+        for port, _ in flow.uses:
+            self._dirty[port] = None
+
     def _settle(self, now: float) -> None:
         """Shares the bottlenecks anew where something has changed."""
-        settled: dict[Port, None] = {}
-        for flow in self._dirty:
-            if any(port not in settled for port, _ in flow.uses):
-                ports = reachable(flow.uses)
-                settled.update(ports)
-                self._share(now, ports)
-        self._dirty.clear()
-
-    def _share(self, now: float, ports: dict[Port, None]) -> None:
-        for port in ports:
+        if not self._dirty:
+            return
+        dirty, self._dirty = self._dirty, {}
+        for port in dirty:
             port.tokens(now)
-        for flow, rate in fair_rates(ports).items():
-            self._move(flow, now)
-            flow.rate = rate
-            flow.peak = max(flow.peak, rate)
-            self._book(now, flow)
-        for port in ports:
-            port.used = sum(flow.rate * share for flow, share in port.flows.items())
+        changed = relax(dirty)
+        begun = (flow for port in dirty for flow in port.flows if not flow.rate)
+        changed.update(dict.fromkeys(begun))
+        touched = dirty | {port: None for flow in changed for port, _ in flow.uses if port.burst}
+        for port in touched:
+            port.tokens(now)
+        for flow in changed:
+            rate = min(port.level for port, _ in flow.uses)
+            if rate != flow.rate:
+                self._move(flow, now)
+                flow.rate = rate
+                flow.peak = max(flow.peak, rate)
+                self._book(now, flow)
+        for port in touched:
+            if port.burst:
+                port.used = sum(flow.rate * share for flow, share in port.flows.items())
             if port.flows and (change := port.next_change(now)) < math.inf:
                 self._push(change, next(iter(port.flows)), _STEP)

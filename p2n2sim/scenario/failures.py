@@ -13,26 +13,16 @@ from p2n2sim.scenario.faults import Fault
 from p2n2sim.scenario.network import Network
 
 
-def rules_of(
-    listed: Sequence[Fault], seed: int, parties: Sequence[str], schedule: int | None = None
-) -> list[Rule]:
-    """What a network's rules say of the faults that hit messages, and of crashes at a message.
-
-    Args:
-        listed: the scenario's faults.
-        seed: of what is random about them.
-        parties: everybody.
-        schedule: seed of the order of equal times, if there is one: other faults are drawn with it.
-    """
+def rules_of(listed: Sequence[Fault], seed: int, parties: Sequence[str]) -> list[Rule]:
+    """What a network's rules say of the faults that hit messages, and of crashes at a message."""
     out = []
-    drawn = () if schedule is None else (schedule,)
     for place, fault in enumerate(listed):
         if fault.kind == "crash" and fault.number is not None:
             assert fault.party is not None  # it was checked
             restart = None if fault.restart is None else fault.restart.value
             out.append(faults.crash_at_message(fault.party, fault.number, restart))
         elif fault.kind not in ("crash", "slow"):
-            key = derive_key(seed, "fault", place, *drawn)
+            key = derive_key(seed, "fault", place)
             out.append(faults.on(_selection(fault, key, parties), _verdict(fault)))
     return out
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from p2n2sim.mpc.prg import derive_key
 from p2n2sim.scenario.faults import Fault
 from p2n2sim.scenario.network import Network
 from p2n2sim.scenario.section import Count, Rate, Section, Share
@@ -231,6 +232,13 @@ class Scenario(Section, frozen=True):
     schedule_seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     fault: tuple[Fault, ...] = ()
     sweep: dict[str, tuple[Any, ...]] = msgspec.field(default_factory=dict)
+
+    @property
+    def draw_seed(self) -> int:
+        """Seed of what the network draws at random (jitter, faults): another one for every schedule."""
+        if self.schedule_seed is None:
+            return self.train.seed
+        return int.from_bytes(derive_key(self.train.seed, "schedule", self.schedule_seed), "big")
 
 
 def convert(tree: object, kind: type[T]) -> T:

@@ -35,7 +35,7 @@ def topology(scenario: Scenario) -> Topology:
                 links[pair] = _spec(links.get(pair, default), link, f"network.links.{key}")
     shared = base.shared | _access(section, (*holders, SERVER, DEALER))
     shared |= {name: _bottleneck(neck) for name, neck in section.shared.items()}
-    return Topology(default, links, shared, section.sharing, scenario.train.seed)
+    return Topology(default, links, shared, section.sharing, scenario.draw_seed)
 
 
 def _spec(spec: LinkSpec, link: Link, place: str) -> LinkSpec:

@@ -151,6 +151,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
             return None
         seeds = [pyfuncitem.config.getoption("schedule_seed")]
     worlds = [value for value in [pyfuncitem.funcargs.get("world")] if hasattr(value, "renew")]
+    if not worlds and not asynchronous:
+        raise pytest.UsageError(f"{pyfuncitem.nodeid}: schedules reach an ordinary test by the fixture world")
     run_under(seeds, pyfuncitem, function, inner if asynchronous else None, worlds)
     return True
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2n2sim.net.flows import Flow, Fluid
-from p2n2sim.net.sharing import Port, fair_rates
+from p2n2sim.net.sharing import Port, fair_rates, relax
 from p2n2sim.net.tcp import FRAME, Window
 
 
@@ -79,6 +79,40 @@ def test_max_min_fair(data: st.DataObject) -> None:
             and rates[flow] >= max(rates[other] for other in port.flows) * (1 - 1e-6)
             for port in flow.forward
         )
+
+
+@given(st.data())
+def test_relaxing_finds_what_filling_finds(data: st.DataObject) -> None:
+    """Flows come and go, with and without acknowledgements: after each change all rates are the fair ones."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    ports = [Port(float(rate)) for rate in rng.integers(1, 8, data.draw(st.integers(1, 7)))]
+    moving: list[Flow] = []
+    for _ in range(data.draw(st.integers(1, 25))):
+        if moving and rng.random() < 0.4:
+            flow = moving.pop(rng.integers(len(moving)))
+            for port, _ in flow.uses:
+                del port.flows[flow]
+        else:
+            chosen = rng.permutation(len(ports))[: rng.integers(1, 5)]
+            ways = [ports[number] for number in chosen]
+            flow = Flow(ways[:2], [(port, 0.02) for port in ways[2:]])
+            moving.append(flow)
+            activate([flow])
+        relax(port for port, _ in flow.uses)
+        fair = fair_rates(ports)
+        for flow in moving:
+            assert min(port.level for port, _ in flow.uses) == pytest.approx(fair[flow], rel=1e-6)
+
+
+def test_the_next_event_counts_what_has_moved() -> None:
+    """A change elsewhere that leaves a flow's rate leaves its time, too."""
+    clock, narrow, wide = Clock(), Port(100.0), Port(1000.0)
+    clock.offer("slow", through(narrow, wide), 300)
+    clock.run(1.0)
+    clock.offer("other", through(wide), 90)
+    clock.run()
+    assert clock.passed["slow"][1] == pytest.approx(3)
+    assert clock.passed["other"][1] == pytest.approx(1.1)
 
 
 def test_a_flow_that_ends_leaves_its_share() -> None:

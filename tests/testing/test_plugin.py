@@ -139,9 +139,8 @@ def test_asynchronous_tests_under_schedules(project: pytest.Pytester) -> None:
 def test_hypothesis_under_schedules(project: pytest.Pytester) -> None:
     """Asynchronous and ordinary tests of hypothesis run their examples under every seed."""
     tests = """
-    from hypothesis import given, settings, strategies as st
-    from p2n2sim.testing.world import World
-    seen = set()
+    from hypothesis import HealthCheck, given, settings, strategies as st
+    seen, plain = set(), set()
 
     @pytest.mark.schedules(3)
     @given(x=st.integers(0, 5))
@@ -151,12 +150,14 @@ def test_hypothesis_under_schedules(project: pytest.Pytester) -> None:
 
     @pytest.mark.schedules(2)
     @given(x=st.integers(0, 5))
-    @settings(max_examples=5, database=None)
-    def test_plain(x):
-        World(schedule=x).run(A=voter, B=voter, C=lambda end: end.recv("A", Vote))
+    @settings(max_examples=5, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_plain(world, x):
+        world.run(A=voter, B=voter, C=lambda end: end.recv("A", Vote))
+        plain.add(world.schedule)
 
     def test_seeds():
         assert seen == {0, 1, 2}
+        assert plain == {0, 1}
     """
     run(project, tests).assert_outcomes(passed=3)
 
@@ -165,6 +166,13 @@ def test_a_wrong_marker_is_told(project: pytest.Pytester) -> None:
     """schedules needs a number."""
     result = run(project, RACE.replace("schedules(50)", "schedules"))
     result.stdout.fnmatch_lines(["*say how many schedules, as in pytest.mark.schedules(200)*"])
+
+
+def test_schedules_without_effect_are_told(project: pytest.Pytester) -> None:
+    """A test that no schedule can reach does not pass as if it had been run under many."""
+    result = run(project, "@pytest.mark.schedules(5)\ndef test_it():\n    pass\n")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*schedules reach an ordinary test by the fixture world*"])
 
 
 def test_the_loops_of_other_tests_are_left_alone(project: pytest.Pytester) -> None:
