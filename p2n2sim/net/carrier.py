@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from p2n2sim.net import grpc
-from p2n2sim.net.flows import Flow, Fluid
+from p2n2sim.net.flow import Flow
+from p2n2sim.net.flows import Fluid
 from p2n2sim.net.link import LinkSpec
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.net.tcp import last_unit_bytes, record_bytes, wire_bytes

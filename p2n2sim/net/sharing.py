@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from p2n2sim.net.flows import Flow
+    from p2n2sim.net.flow import Flow
 
 _EQUAL = 1e-9  # relative: levels that differ by less are the same
 _PATIENCE = 50  # turns for every flow that is concerned, before all is computed anew

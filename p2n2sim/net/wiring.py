@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from p2n2sim.net.carrier import Carrier, Connection, Traffic
-from p2n2sim.net.flows import Flow
+from p2n2sim.net.flow import Flow
 from p2n2sim.net.link import Gate, GatedLink, Link, LinkSpec, Transmit
 from p2n2sim.net.sharing import Port
 from p2n2sim.net.simloop import SimLoop

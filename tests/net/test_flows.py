@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2n2sim.net.flows import Flow, Fluid
+from p2n2sim.net.flow import Flow
+from p2n2sim.net.flows import Fluid
 from p2n2sim.net.sharing import Port, fair_rates, relax
 from p2n2sim.net.tcp import FRAME, Window
 
