@@ -17,6 +17,7 @@ from p2n2sim.data.prepare import prepare
 from p2n2sim.data.sets import Dataset
 from p2n2sim.data.split import columns, columns_by_name, holder_names
 from p2n2sim.errors import DataError, ScenarioError
+from p2n2sim.messages import DEALER, SERVER
 from p2n2sim.net.cpu import Cost
 from p2n2sim.nn.network import Parts, ServerFactory, build
 from p2n2sim.parties.first_layer import homomorphic
@@ -46,6 +47,11 @@ class Setup:
     blocks: tuple[slice, ...]
     parts: Parts
     schedule: Schedule
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """Everybody who may take part."""
+        return (*holder_names(len(self.blocks)), SERVER, DEALER)
 
     @property
     def layer(self) -> FirstLayer:
@@ -101,7 +107,7 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
         seed=train.seed,
     )
     for number, fault in enumerate(scenario.fault):
-        if fault.batch > len(schedule):
+        if fault.batch is not None and fault.batch > len(schedule):
             raise ScenarioError(
                 f"fault.{number}.batch", f"found {fault.batch}", f"the run has {len(schedule)} batches"
             )

@@ -43,10 +43,14 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no ta
 
 @app.command("run")
 def run_command(
-    scenario: ScenarioFile,
+    scenario: Annotated[Path | None, typer.Argument(metavar="SCENARIO.toml", show_default=False)] = None,
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; by default runs/NAME.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is already there.")] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Go on with the run that was interrupted on its way to DIR."),
+    ] = None,
     data: DataDir = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads for real work; default: all cores.")
@@ -56,6 +60,18 @@ def run_command(
     schedule_seed: ScheduleSeed = None,
 ) -> None:
     """Run a scenario and write a run folder."""
+    if resume is not None:
+        if scenario or overrides or out or force or schedule_seed is not None:
+            raise typer.BadParameter(
+                "it takes neither SCENARIO.toml nor --set, --out, --force, --schedule-seed",
+                param_hint="--resume",
+            )
+        _commands().resume_run(resume, data_dir=data, threads=threads, as_json=as_json, quiet=quiet)
+        return
+    if scenario is None:
+        raise typer.BadParameter(
+            "Missing argument: name a file, or a folder with --resume", param_hint="SCENARIO.toml"
+        )
     if schedule_seed is not None:
         overrides = [*(overrides or ()), f"schedule_seed={schedule_seed}"]
     settings = load(scenario, overrides or ())

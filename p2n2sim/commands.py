@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
 from p2n2sim import folder
@@ -20,7 +19,7 @@ from p2n2sim.compare import compare, folder_name, plan
 from p2n2sim.console import STAND_IN, RunProgress, comparison_tables, progress_bar, summary_tables
 from p2n2sim.data.catalogue import catalogue
 from p2n2sim.data.fetch import fetch_creditcard
-from p2n2sim.errors import InputError, PartyLostError
+from p2n2sim.errors import DeliveryError, InputError, PartyLostError
 from p2n2sim.explore import Ending, OrderError, explore
 from p2n2sim.gate import run_twice
 from p2n2sim.report.build import build
@@ -28,8 +27,9 @@ from p2n2sim.report.comparison import footnotes, screens
 from p2n2sim.report.read import StoredComparison, read, read_events
 from p2n2sim.retime import on_network, retime
 from p2n2sim.run import Silent, run
+from p2n2sim.scenario.faults import said
 from p2n2sim.scenario.inline import inline
-from p2n2sim.scenario.load import points, to_tree
+from p2n2sim.scenario.load import points
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
 from p2n2sim.sweep import Point, sweep
@@ -54,18 +54,54 @@ def run_scenario(
     """Runs a scenario, writes the run folder (by default the next free one) and shows the summary."""
     target = out or folder.next_free(RUNS / scenario.name)
     folder.check_free(target, force=force)
+    if scenario.train.checkpoint_every is None:
+        _run(scenario, target, None, force, data_dir, threads, as_json, quiet, fixed=out is not None)
+        return
+    with folder.working_on(scenario, target, force=force) as working:
+        _run(scenario, target, working, force, data_dir, threads, as_json, quiet)
+
+
+def resume_run(
+    target: Path, *, data_dir: Path | None, threads: int | None, as_json: bool, quiet: bool
+) -> None:
+    """Goes on with an interrupted run, from its last checkpoint or the beginning."""
+    with folder.resuming(target) as (scenario, working):
+        _run(scenario, target, working, True, data_dir, threads, as_json, quiet)
+
+
+def _run(
+    scenario: Scenario,
+    target: Path,
+    working: Path | None,
+    force: bool,
+    data_dir: Path | None,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+    *,
+    fixed: bool = True,
+) -> None:
     err, outcome = Console(stderr=True, quiet=quiet), Outcome()
     try:
         with progress_bar(err) as bar:
             progress = Silent() if quiet else RunProgress(err, bar)
-            result = run(scenario, data_dir=data_dir, threads=threads, progress=progress, outcome=outcome)
-        target = out or folder.next_free(RUNS / scenario.name)  # another run may have come first
+            result = run(
+                scenario,
+                data_dir=data_dir,
+                threads=threads,
+                progress=progress,
+                outcome=outcome,
+                working=working,
+            )
+        if not fixed:
+            target = folder.next_free(RUNS / scenario.name)  # another run may have come first
         folder.save(result, target, force=force)
-    except (KeyboardInterrupt, PartyLostError) as error:
+    except (KeyboardInterrupt, DeliveryError, PartyLostError) as error:
         if outcome.ledger.rows:
             kept = folder.save_interrupted(scenario, outcome, target)
-            why = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{error.party} is lost"
-            _say(err, f"{why}; the {len(outcome.began)} batches so far are in {kept}")
+            _say(err, f"{_why(error)}; the {len(outcome.began)} batches so far are in {kept}")
+        if working is not None and isinstance(error, KeyboardInterrupt):
+            _say(err, f"p2n2sim run --resume {target} goes on")
         raise
     if as_json:
         write(folder.to_json(result.summary))
@@ -73,6 +109,12 @@ def run_scenario(
         console = Console()
         console.print(summary_tables(result.summary))
         _say(console, f"\nrun folder: {target}\npicture:    {target / 'picture.png'}")
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, PartyLostError):
+        return f"{error.party} is lost"
+    return "a message is lost" if isinstance(error, DeliveryError) else "interrupted"
 
 
 def run_sweep(
@@ -194,7 +236,7 @@ def run_exploration(
     except OrderError as error:
         command = [*replay, "--schedule-seed", str(error.seed)]
         if len(error.faults) < len(scenario.fault):
-            faults = to_tree(msgspec.structs.replace(scenario, fault=error.faults))["fault"]
+            faults = [said(fault) for fault in error.faults]
             command += ["--set", f"fault={inline(faults)}"]
             _say(err, f"of {len(scenario.fault)} faults {len(faults)} are enough: {inline(faults)}")
         _say(err, f"replay it: {shlex.join(command)}")

@@ -11,7 +11,11 @@
     ├── CiphertextError       a ciphertext that holds no sum of permitted values
     ├── WireError             bytes that are no message
     ├── NetworkError          a send or receive that the topology does not know
-    │   └── ReceiveTimeout    nothing arrived in time (also a TimeoutError)
+    │   ├── ReceiveTimeout    nothing arrived in time (also a TimeoutError)
+    │   └── DeliveryError     a message that did not arrive as it was sent
+    │       ├── MessageLostError     it was not there in time
+    │       ├── CorruptMessageError  its checksum is wrong
+    │       └── AuthenticationError  its authentication code is wrong: somebody changed it
     ├── PartyLostError        a party dropped out and the others cannot go on
     └── DeadlockError         every task waits and nothing is in flight
 """
@@ -80,6 +84,45 @@ class ReceiveTimeout(NetworkError, TimeoutError):
     """A party waited for a message longer than it said it would."""
 
 
+class DeliveryError(NetworkError):
+    """A message that did not arrive as it was sent.
+
+    Attributes:
+        sender: who sent it.
+        receiver: to whom.
+        kind: name of its type.
+        number: which message from this sender to this receiver it was, from 1.
+        sent: virtual time in seconds at which it was first sent.
+        time: virtual time in seconds at which that was noticed.
+        why: what was noticed.
+    """
+
+    def __init__(
+        self, sender: str, receiver: str, kind: str, number: int, *, sent: float, time: float, why: str
+    ) -> None:
+        super().__init__(sender, receiver, kind, number, sent, time, why)
+        self.sender, self.receiver, self.kind, self.number = sender, receiver, kind, number
+        self.sent, self.time, self.why = sent, time, why
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind} from {self.sender} to {self.receiver} (their message {self.number}, sent at "
+            f"t = {self.sent:.9g} s) {self.why} at t = {self.time:.9g} s"
+        )
+
+
+class MessageLostError(DeliveryError):
+    """A message was not there in time."""
+
+
+class CorruptMessageError(DeliveryError):
+    """A message arrived with a checksum that is not its own."""
+
+
+class AuthenticationError(DeliveryError):
+    """A message arrived with an authentication code that is not its own: somebody has changed it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wait:
     """One party that waits for a message.
@@ -131,18 +174,23 @@ class PartyLostError(P2N2SimError):
 
     Attributes:
         party: who dropped out.
-        batch: the batch that it was about to begin, from 1.
+        batch: the batch that it was about to begin, from 1; None if it was in the midst of something.
         time: virtual time in seconds at which it did.
         waits: who waited for whom when nothing moved any more.
+        back: virtual time in seconds at which it is there again, without what it had not stored; None if it
+            stays away.
     """
 
-    def __init__(self, party: str, batch: int, time: float, waits: Sequence[Wait]) -> None:
-        super().__init__(party, batch, time, tuple(waits))
-        self.party, self.batch, self.time, self.waits = party, batch, time, tuple(waits)
+    def __init__(
+        self, party: str, batch: int | None, time: float, waits: Sequence[Wait], back: float | None = None
+    ) -> None:
+        super().__init__(party, batch, time, tuple(waits), back)
+        self.party, self.batch, self.time, self.waits, self.back = party, batch, time, tuple(waits), back
 
     def __str__(self) -> str:
         waits = "".join(f"\n  {wait}" for wait in self.waits)
-        return f"{self.party} dropped out as batch {self.batch} began, at t = {self.time:.9g} s{waits}"
+        during = "" if self.batch is None else f"as batch {self.batch} began, "
+        return f"{self.party} dropped out {during}at t = {self.time:.9g} s{waits}"
 
 
 def _find_cycle(waits: Sequence[Wait]) -> tuple[str, ...]:

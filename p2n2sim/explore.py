@@ -16,7 +16,8 @@ from p2n2sim.assemble import Setup, assemble
 from p2n2sim.errors import P2N2SimError
 from p2n2sim.net.ledger import Entry
 from p2n2sim.run import one_float_thread, weights_sha256
-from p2n2sim.scenario.sections import Fault, Scenario
+from p2n2sim.scenario.faults import Fault
+from p2n2sim.scenario.sections import Scenario
 from p2n2sim.shrink import shrink
 from p2n2sim.simulate import Outcome, simulate
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from p2n2sim.errors import InputError
+from p2n2sim.checkpoint import SCENARIO, holds_any, write_scenario
+from p2n2sim.errors import InputError, P2N2SimError
 from p2n2sim.report.picture import draw
 from p2n2sim.report.tables import Recorded
-from p2n2sim.scenario.load import to_toml
+from p2n2sim.scenario.load import load, to_toml
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
 from p2n2sim.summary import batches_frame
@@ -149,10 +150,83 @@ def save_interrupted(scenario: Scenario, outcome: Outcome, path: Path) -> Path:
     return kept
 
 
+def working_folder(path: Path) -> Path:
+    """Where a run that is to end in a folder keeps what it needs to go on after it was killed."""
+    return path.with_name(f"{path.name}.partial")
+
+
+@contextlib.contextmanager
+def working_on(scenario: Scenario, path: Path, *, force: bool = False) -> Iterator[Path]:
+    """The working folder of a run; it goes when the run is over, but stays if the run is interrupted.
+
+    Args:
+        scenario: what is run.
+        path: the folder that the run is meant for.
+        force: begin anew if an interrupted run is there.
+
+    Raises:
+        InputError: an interrupted run is there, or the folder cannot be written.
+    """
+    folder = working_folder(path)
+    with writing(folder):
+        if folder.exists() and not force:
+            raise InputError(
+                str(folder),
+                "an interrupted run is there",
+                f"go on with: p2n2sim run --resume {path}, name another folder with --out, or add --force",
+            )
+        if force:
+            shutil.rmtree(folder, ignore_errors=True)
+        made = [above for above in folder.parents if not above.exists()]
+        folder.mkdir(parents=True)
+        write_scenario(folder, scenario)
+    try:
+        with _until_over(folder):
+            yield folder
+    except InputError:
+        with contextlib.suppress(OSError):  # it holds something
+            for above in made:
+                above.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def resuming(path: Path) -> Iterator[tuple[Scenario, Path]]:
+    """The scenario and the working folder of an interrupted run, as `working_on` left them.
+
+    Raises:
+        InputError: there is none.
+    """
+    folder = working_folder(path)
+    if not (folder / SCENARIO).is_file():
+        found = (
+            "it holds a finished run"
+            if is_finished(path)
+            else "no run with checkpoints was interrupted there"
+        )
+        raise InputError(str(path), found, "name the folder of a run with train.checkpoint_every")
+    scenario = load(folder / SCENARIO)
+    with _until_over(folder, resumed=True):
+        yield scenario, folder
+
+
+@contextlib.contextmanager
+def _until_over(folder: Path, *, resumed: bool = False) -> Iterator[None]:
+    """Removes a working folder when its run has ended, or failed as it always would."""
+    try:
+        yield
+    except P2N2SimError as error:
+        again = isinstance(error, InputError)  # a full disk, missing data: it may go better next time
+        if not again or not (resumed or holds_any(folder)):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def next_free(path: Path) -> Path:
     """The path itself, or with the first number behind it that is not taken."""
     number, free = 1, path
-    while free.exists():
+    while free.exists() or working_folder(free).exists():
         number += 1
         free = path.with_name(f"{path.name}-{number}")
     return free

@@ -14,13 +14,14 @@ import pandas as pd
 from p2n2sim.errors import InputError, ScenarioError
 from p2n2sim.net.replay import Replay, ReplayError, check_explained, parties_of, replay
 from p2n2sim.net.unpack import unpacked
+from p2n2sim.outcome import compute_frame
 from p2n2sim.report.provenance import network_line
 from p2n2sim.report.tables import Recorded
 from p2n2sim.scenario.explain import choices
 from p2n2sim.scenario.load import parse, read_value, set_key, to_tree
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.scenario.topology import topology
-from p2n2sim.simulate import BATCH, compute_frame
+from p2n2sim.simulate import BATCH
 from p2n2sim.summary import times_and_traffic
 
 TIMES_THAT_STAY = ("wall_s", "processor_s", "simulation_processor_s", "plain_processor_s")
@@ -80,6 +81,8 @@ def retime(run: Recorded, scenario: Scenario, where: str) -> Retimed:
             their links.
     """
     _check_same(run.scenario, scenario, where)
+    for one in (run.scenario, scenario):
+        check_undisturbed(one, where)
     parties = parties_of(run.events, run.ledger, run.compute)
     recorded = topology(run.scenario)
     messages = unpacked(run.ledger, recorded)
@@ -106,6 +109,36 @@ def retime(run: Recorded, scenario: Scenario, where: str) -> Retimed:
         compute=compute_frame(replayed.intervals),
         events=replayed.events,
     )
+
+
+def check_undisturbed(
+    scenario: Scenario, where: str, remedy: str = "run the scenario with these links instead"
+) -> None:
+    """Checks that nothing but messages, work and handovers decides when things happen in a run.
+
+    Args:
+        scenario: of the run.
+        where: names the run in errors.
+        remedy: what to do instead.
+
+    Raises:
+        InputError: it has checkpoints, faults, or messages in frames.
+    """
+    network = scenario.network
+    reasons = {
+        "checkpoints": scenario.train.checkpoint_every is not None,
+        "faults": bool(scenario.fault),
+        "retries": network.retry,
+        "authentication": network.authenticate,
+    }
+    for reason, there in reasons.items():
+        if there:
+            raise InputError(
+                where,
+                f"it cannot be re-timed: a run with {reason} depends on the links in ways that a replay does "
+                "not know",
+                remedy,
+            )
 
 
 def _check_same(recorded: Scenario, other: Scenario, where: str) -> None:

@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from p2n2sim.assemble import Setup, assemble
 from p2n2sim.baselines.plain import train_plain
+from p2n2sim.checkpoint import Checkpoints
 from p2n2sim.errors import FixedPointError
 from p2n2sim.mpc import ring
 from p2n2sim.nn.network import Parts, PlainNetwork
@@ -27,6 +28,7 @@ from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome, simulate
+from p2n2sim.state import State
 from p2n2sim.summary import batches_frame, metrics_frame, summarise
 
 
@@ -90,6 +92,7 @@ def run(
     progress: Progress | None = None,
     encode_all: bool = False,
     outcome: Outcome | None = None,
+    working: Path | None = None,
 ) -> Run:
     """Runs a scenario to the end. The result is a function of the scenario and the data alone.
 
@@ -100,6 +103,8 @@ def run(
         progress: is told how far the run is.
         encode_all: encodes and decodes every message on its way; changes nothing but the wall time.
         outcome: is filled while the run goes on; who keeps it can look at an interrupted run.
+        working: an existing folder for the checkpoints, if the scenario has any; what is there already is
+            where the run goes on.
 
     Raises:
         InputError: the scenario and the data do not fit each other.
@@ -108,7 +113,9 @@ def run(
     """
     if _inside_a_loop():  # in a notebook: virtual time needs a thread without a running loop
         with concurrent.futures.ThreadPoolExecutor(1) as aside:
-            again = functools.partial(run, data_dir=data_dir, threads=threads, progress=progress)
+            again = functools.partial(
+                run, data_dir=data_dir, threads=threads, progress=progress, working=working
+            )
             return aside.submit(again, scenario, encode_all=encode_all, outcome=outcome).result()
     began, cpu_began = time.perf_counter(), time.process_time()
     progress = progress or Silent()
@@ -117,7 +124,11 @@ def run(
         setup = assemble(scenario, data_dir=data_dir)
         plain = PlainNetwork(setup.parts)
         outcome = Outcome() if outcome is None else outcome
+        checkpoints = None if working is None else Checkpoints(working, setup, outcome)
+        state = checkpoints.load() if checkpoints else None
         progress.begin(setup)
+        for batch, _ in outcome.began:  # what was done before
+            progress.batch(batch)
         _import_what_torch_imports_late()
         _choose_kernels_early(setup)
         simulation_began = time.process_time()
@@ -130,6 +141,8 @@ def run(
                 encode_all=encode_all,
                 on_batch=progress.batch,
                 on_pass=progress.finished,
+                state=state,
+                on_checkpoint=_nothing if checkpoints is None else checkpoints.store,
             )
         plain_began = time.process_time()
         baseline = _train_plain(setup, plain)
@@ -144,6 +157,8 @@ def run(
         "simulation_processor_s": plain_began - simulation_began,
         "plain_processor_s": plain_ended - plain_began,
     }
+    if state is not None:
+        summary["time"]["resumed_after_batches"] = state.step
     return Run(
         scenario=scenario,
         summary=summary,
@@ -154,6 +169,10 @@ def run(
         events=outcome.events,
         parts=setup.parts,
     )
+
+
+def _nothing(state: State) -> None:
+    """Where nothing is stored."""
 
 
 def weights_sha256(parts: Parts) -> str:

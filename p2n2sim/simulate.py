@@ -4,76 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, cast
+import dataclasses
+from collections.abc import Callable
+from typing import cast
 
-import numpy as np
-import pandas as pd
+import simpy
 import torch
 
 from p2n2sim.assemble import Setup
-from p2n2sim.errors import DeadlockError, PartyLostError
-from p2n2sim.messages import SERVER
+from p2n2sim.errors import DeadlockError, DeliveryError, PartyLostError, ScenarioError
+from p2n2sim.mpc.prg import derive_key
 from p2n2sim.net import simloop
-from p2n2sim.net.ledger import Ledger
+from p2n2sim.net.faults import pace
 from p2n2sim.net.network import Network, Tap
 from p2n2sim.net.simloop import SimLoop
-from p2n2sim.nn.training import sgd
-from p2n2sim.parties.data_holder import data_holder
-from p2n2sim.parties.first_layer.family import MEMBERS
-from p2n2sim.parties.label_owner import label_owner
-from p2n2sim.parties.layer import Setting
+from p2n2sim.net.topology import Topology
+from p2n2sim.nn.network import Parts
+from p2n2sim.outcome import Outcome
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
-from p2n2sim.parties.secret_layers.shadow import Shadow
-from p2n2sim.parties.server import server
-from p2n2sim.parties.triples.supply import Order, Supply, Work
-from p2n2sim.scenario.machines import machine
+from p2n2sim.roles import tasks_of
+from p2n2sim.scenario.failures import delivery_of, rules_of, slowdowns_of
+from p2n2sim.scenario.faults import without_restarts
 from p2n2sim.scenario.protocol import under_engine
 from p2n2sim.scenario.topology import topology
+from p2n2sim.state import Descent, State
 from p2n2sim.under_sharing import UnderSharing
+
+__all__ = ["Outcome", "simulate", "tasks_of"]
 
 BATCH = "batch"
 """The mark in the journal at which the first holder begins a batch."""
-
-
-@dataclass
-class Outcome:
-    """What a simulation leaves behind; filled while it runs, so an interrupted one leaves its part.
-
-    Attributes:
-        ledger: every message.
-        passes: what the label's owner knew after each pass.
-        began: virtual time in seconds at which the first holder began each batch.
-        intervals: party -> (start, end, label) of its local work, in virtual seconds.
-        parties: everybody who took part.
-        shadow: what a shadow found, if one watched.
-        events: what every task did, in order: a row for each `p2n2sim.net.journal.Record`.
-        lost: who dropped out -> number of the batch, from 1, and virtual time in seconds.
-        virtual_s: the clock at the end.
-    """
-
-    ledger: Ledger = field(default_factory=Ledger)
-    passes: list[Pass] = field(default_factory=list)
-    began: list[tuple[Batch, float]] = field(default_factory=list)
-    intervals: dict[str, list[tuple[float, float, str]]] = field(default_factory=dict)
-    parties: list[str] = field(default_factory=list)
-    shadow: Shadow | None = None
-    events: pd.DataFrame = field(default_factory=pd.DataFrame)
-    lost: dict[str, tuple[int, float]] = field(default_factory=dict)
-    virtual_s: float = 0.0
-
-    def compute_frame(self) -> pd.DataFrame:
-        """One row for every piece of local work: party, start_s, end_s, label."""
-        return compute_frame(self.intervals)
-
-
-def compute_frame(intervals: Mapping[str, Iterable[tuple[float, float, str]]]) -> pd.DataFrame:
-    """One row for every piece of local work: party, start_s, end_s, label."""
-    rows = [(party, *interval) for party, own in intervals.items() for interval in own]
-    return pd.DataFrame(rows, columns=["party", "start_s", "end_s", "label"])
 
 
 def simulate(
@@ -86,8 +47,13 @@ def simulate(
     tap: Tap | None = None,
     on_batch: Callable[[Batch], object] = lambda batch: None,
     on_pass: Callable[[Pass], object] = lambda done: None,
+    state: State | None = None,
+    on_checkpoint: Callable[[State], object] = lambda state: None,
 ) -> None:
     """Runs the protocol in virtual time; the weights of `setup.parts` are trained in place.
+
+    With checkpoints the run is cut into sessions, after each of which nothing is on its way and every party
+    stores what it has. Who crashes and comes back goes on from there, and so do the others with it.
 
     Args:
         setup: what to run.
@@ -97,192 +63,211 @@ def simulate(
         encode_all: encodes and decodes every message on its way.
         tap: is shown sender, receiver and message of everything that is sent.
         on_batch: told of every batch as it begins.
-        on_pass: told of every finished pass.
+        on_pass: told of every finished pass, or what there is of it.
+        state: goes on from here, where `outcome` is as it was then; from the beginning unless it is given.
+        on_checkpoint: told what is stored.
 
     Raises:
-        PartyLostError: a holder dropped out, as the scenario has it.
+        PartyLostError: a party dropped out for good.
+        DeliveryError: a message could not be delivered as it was sent.
         DeadlockError: nobody can go on.
     """
+    scenario, total = setup.scenario, setup.schedule.end
+    every = scenario.train.checkpoint_every
+    in_place = every is None and without_restarts(scenario.fault)
+    with torch.random.fork_rng(devices=[]):  # a server module of the user may draw, for dropout say
+        torch.manual_seed(scenario.train.seed)
+        state = state or State(parts=setup.parts, random=torch.get_rng_state())
+        while state.step < total:
+            stop = total if every is None else min(total, state.step + every)
+            parts = state.parts if in_place else state.parts.copy()  # what was stored stays as it is
+            last = stop == total
+            part = dataclasses.replace(setup, parts=parts, schedule=setup.schedule.part(state.step, stop))
+            session = _Session(part, outcome, state, on_batch, on_pass, last=last)
+            kept = list(outcome.passes), len(outcome.began)
+            try:
+                session.run(pool=pool, threads=threads, encode_all=encode_all, tap=tap)
+            except PartyLostError as error:
+                if error.back is None:
+                    raise
+                outcome.passes, outcome.began[kept[1] :] = kept[0], []
+                state = dataclasses.replace(
+                    state, time=max(error.back, outcome.virtual_s), depths=session.depths
+                )
+                continue
+            state = session.stored()
+            if every is not None:
+                on_checkpoint(state)
+    if not in_place:
+        _write(state.parts, setup.parts)
 
-    several = UnderSharing(setup) if under_engine(setup.scenario) else None
-    outcome.shadow = several.shadow if several else None
 
-    async def main() -> None:
-        loop = cast(SimLoop, asyncio.get_running_loop())
-        network = Network(
-            loop,
-            topology(setup.scenario),
-            pool=pool,
-            encode_all=encode_all,
-            ledger=outcome.ledger,
-            tap=tap,
-        )
+def _write(source: Parts, target: Parts) -> None:
+    target.theta.copy_(source.theta)
+    target.server.load_state_dict(source.server.state_dict())
+    target.head.load_state_dict(source.head.state_dict())
+
+
+class _Session:
+    """From one checkpoint to the next.
+
+    Args:
+        setup: with the weights and the batches of this session.
+        outcome: is filled.
+        state: what the parties begin with.
+        on_batch: told of every batch as it begins.
+        on_pass: told of every finished pass.
+        last: whether the run ends with it.
+
+    Attributes:
+        depths: as of `State`, at the end.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        outcome: Outcome,
+        state: State,
+        on_batch: Callable[[Batch], object],
+        on_pass: Callable[[Pass], object],
+        *,
+        last: bool,
+    ) -> None:
+        self._last = last
+        self._setup, self._outcome, self._state = setup, outcome, state
+        self._on_batch, self._on_pass = on_batch, on_pass
+        self._descent = Descent(setup.scenario.train, state.momenta)
+        self._several = UnderSharing(setup, state) if under_engine(setup.scenario) else None
+        self.depths: dict[str, int] = {}
+        self._resumes = 0.0
+        if self._several:
+            outcome.shadow = self._several.shadow
+
+    def run(
+        self, *, pool: concurrent.futures.Executor | None, threads: int, encode_all: bool, tap: Tap | None
+    ) -> None:
+        """Runs it to its end; arguments and errors as of `simulate`."""
+        scenario, state = self._setup.scenario, self._state
+        rules = rules_of(scenario.fault, scenario.draw_seed, self._setup.parties)
+
+        async def main() -> None:
+            network = Network(
+                cast(SimLoop, asyncio.get_running_loop()),
+                self._links(),
+                pool=pool,
+                encode_all=encode_all,
+                ledger=self._outcome.ledger,
+                tap=tap,
+                rules=rules,
+                delivery=delivery_of(scenario.network, scenario.train.seed),
+                counts=state.counts,
+            )
+            await self._with(network, threads)
+
+        torch.set_rng_state(state.random)
+        simloop.run(main(), env=simpy.Environment(state.time), schedule=scenario.schedule_seed)
+        if self._several:
+            self._several.write_weights()
+
+    def _links(self) -> Topology:
+        """The links; what is drawn for them after a checkpoint is not what was drawn before."""
+        scenario, step = self._setup.scenario, self._state.step
+        links = topology(scenario)
+        if step:
+            key = derive_key(scenario.draw_seed, "links", step)
+            links = dataclasses.replace(links, seed=int.from_bytes(key, "little"))
+        return links
+
+    async def _with(self, network: Network, threads: int) -> None:
+        loop, outcome, state = asyncio.get_running_loop(), self._outcome, self._state
 
         def begin(batch: Batch) -> None:
             outcome.began.append((batch, loop.time()))
-            network.parties[setup.layer.holders[0]].note("mark", BATCH, batch.step)
-            on_batch(batch)
-
-        def finish(done: Pass) -> None:
-            outcome.passes.append(done)
-            on_pass(done)
-
-        def crash(party: str, batch: int) -> None:
-            outcome.lost.setdefault(party, (batch, loop.time()))
+            network.parties[self._setup.layer.holders[0]].note("mark", BATCH, batch.step)
+            self._on_batch(batch)
 
         tasks = tasks_of(
-            setup,
+            self._setup,
             network,
             threads=threads,
             on_batch=begin,
-            on_pass=finish,
-            on_crash=crash,
-            under_sharing=several,
+            on_pass=lambda done: self._on_pass(outcome.finish(done)),
+            on_crash=lambda number: self._crash(network, number),
+            happened=state.happened,
+            descent=self._descent,
+            under_sharing=self._several,
         )
         try:
+            self._prepare(network)
+        except ScenarioError:
+            for task in tasks.values():
+                task.close()  # never to be started
+            raise
+        try:
             await network.run(tasks)
-        except DeadlockError as error:
+            if not self._last:
+                self._wait_for(network)
+        except (DeadlockError, DeliveryError, PartyLostError) as error:
+            waits = () if isinstance(error, DeliveryError) else error.waits
             for party, (batch, time) in outcome.lost.items():
-                raise PartyLostError(party, batch, time, error.waits) from error
+                raise PartyLostError(party, batch, time, waits) from error
             raise
         finally:
-            outcome.virtual_s = loop.time()
+            outcome.virtual_s = max(self._resumes, loop.time())
             outcome.parties = list(network.parties)
-            outcome.intervals = network.intervals()
-            outcome.events = network.events()
+            outcome.journals.append(network.events())
+            for plug, end in network.plugs.items():
+                self.depths[plug] = end.depth
+                outcome.intervals.setdefault(plug, []).extend(end.cpu.intervals)
 
-    with torch.random.fork_rng(devices=[]):  # a server module of the user may draw, for dropout say
-        torch.manual_seed(setup.scenario.train.seed)
-        simloop.run(main(), schedule=setup.scenario.schedule_seed)
-    if several:
-        several.write_weights()
+    def _wait_for(self, network: Network) -> None:
+        """Who crashed after having done its part is missed when the next session begins."""
+        for party, back in network.back.items():
+            if back is None:
+                raise PartyLostError(party, None, network.down[party], ())
+            self._resumes = max(self._resumes, back)
 
+    def _prepare(self, network: Network) -> None:
+        """What the parties know from before, and what will happen to them."""
+        scenario, state = self._setup.scenario, self._state
+        loop = cast(SimLoop, asyncio.get_running_loop())
+        for plug, end in network.plugs.items():
+            end.depth = state.depths.get(plug, 0)
+            slow = slowdowns_of(scenario.fault, end.name)
+            end.cpu.pace = pace(slow) if slow else None
+        for number, fault in enumerate(scenario.fault):
+            if fault.party is not None and fault.party not in network.parties:
+                raise ScenarioError(
+                    f"fault.{number}.party",
+                    f"{fault.party!r} takes no part in this protocol",
+                    f"name one of {', '.join(network.parties)}",
+                )
+            if fault.at is not None and number not in state.happened:
+                loop.post(max(fault.at.value, loop.time()), lambda n: self._crash(network, n), number)
 
-def tasks_of(
-    setup: Setup,
-    network: Network,
-    *,
-    threads: int = 1,
-    on_batch: Callable[[Batch], object] = lambda batch: None,
-    on_pass: Callable[[Pass], object] = lambda done: None,
-    on_crash: Callable[[str, int], object] = lambda party, batch: None,
-    under_sharing: UnderSharing | None = None,
-) -> dict[str, Coroutine[Any, Any, None]]:
-    """The parties of Algorithm 2, joined to a network: task name -> coroutine.
+    def _crash(self, network: Network, number: int) -> None:
+        """A fault happens: for good, as a holder begins a batch, or else a party is cut off where it is."""
+        fault, now = self._setup.scenario.fault[number], asyncio.get_running_loop().time()
+        assert fault.party is not None  # it was checked
+        self._state.happened.append(number)
+        if fault.restart is not None:
+            network.crash(fault.party, now + fault.restart.value)
+        elif fault.batch is not None:
+            self._outcome.lost.setdefault(fault.party, (fault.batch, now))
+        else:
+            network.crash(fault.party)
 
-    The label's owner runs two tasks, its part as a holder and its head.
-
-    Args:
-        setup: what to run.
-        network: an empty one.
-        threads: as for `simulate`.
-        on_batch: told of every batch as it begins.
-        on_pass: told of every finished pass.
-        on_crash: told of a holder that drops out, and of the number of the batch, from 1.
-        under_sharing: several layers under secret sharing, if there are.
-    """
-    scenario, layer, data = setup.scenario, setup.layer, setup.dataset
-    train = scenario.train
-    share = max(1, threads // (len(layer.holders) + 1))  # all holders and the dealer may multiply at once
-    if under_sharing is not None:
-        return under_sharing.tasks(
-            network,
-            lambda name: _until_crash(setup, name, on_crash),
-            threads=share,
-            on_batch=on_batch,
-            on_pass=on_pass,
+    def stored(self) -> State:
+        """What the parties have at the end."""
+        setup, state = self._setup, self._state
+        return State(
+            parts=setup.parts,
+            random=torch.get_rng_state(),
+            step=setup.schedule.end,
+            time=self._outcome.virtual_s,
+            momenta=self._descent.momenta(),
+            shares=self._several.shares if self._several else {},
+            depths=self.depths,
+            counts=state.counts,
+            happened=state.happened,
         )
-    member = MEMBERS[scenario.protocol.first_layer_in_use]
-    compute, bits = scenario.compute, scenario.protocol.paillier_bits
-    join = {
-        name: network.join(name, machine(compute, "holder", paillier_bits=bits)) for name in layer.holders
-    }
-    join[SERVER] = network.join(SERVER, machine(compute, "server", paillier_bits=bits))
-    supply = _supply(setup, network, share) if member.dealt else Supply()
-    setting = _setting(setup, supply, share)
-    tasks: dict[str, Coroutine[Any, Any, None]] = {}
-    for name, block in zip(layer.holders, setup.blocks, strict=True):
-        theta = setup.parts.theta[block]  # (k_i, n), a view: trained in place
-        batches = partial(
-            data_holder,
-            join[name],
-            _until_crash(setup, name, on_crash),
-            np.ascontiguousarray(data.X_train[:, block]),
-            np.ascontiguousarray(data.X_test[:, block]),
-            theta,
-            member.holder(join[name], setting),
-            sgd([theta], learning_rate=train.learning_rate, momentum=train.momentum),
-            on_batch=on_batch if name == layer.holders[0] else lambda batch: None,
-        )
-        tasks[name] = _with(f"{name} (offline)", supply.beside[name], batches) if supply.beside else batches()
-    tasks[SERVER] = server(
-        join[SERVER],
-        setup.schedule,
-        layer.holders,
-        scenario.data.label_owner,
-        member.server(join[SERVER], setting),
-        setup.parts.server,
-        sgd(setup.parts.server.parameters(), learning_rate=train.learning_rate, momentum=train.momentum),
-    )
-    tasks[f"{scenario.data.label_owner} (label)"] = label_owner(
-        join[scenario.data.label_owner],
-        _until_crash(setup, scenario.data.label_owner, on_crash),
-        data.y_train,
-        data.y_test,
-        setup.parts.head,
-        sgd(setup.parts.head.parameters(), learning_rate=train.learning_rate, momentum=train.momentum),
-        reduction=train.loss_reduction,
-        on_pass=on_pass,
-    )
-    return tasks | {name: work() for name, work in supply.tasks.items()}
-
-
-async def _with(name: str, beside: Work, main: Work) -> None:
-    """A party's main task and what it does beside; a party that is done, or gone, does neither."""
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(beside(), name=name)
-        await main()
-        task.cancel()
-
-
-def _supply(setup: Setup, network: Network, threads: int) -> Supply:
-    """Where the triples of the scenario come from."""
-    scenario = setup.scenario
-    order = Order(
-        layer=setup.layer,
-        schedule=setup.schedule,
-        seed=scenario.train.seed,
-        triples=scenario.protocol.triples,
-        rows_masked_once=MEMBERS[scenario.protocol.first_layer_in_use].rows_masked_once,
-        ahead=scenario.protocol.triples_ahead,
-        threads=threads,
-    )
-    compute, bits = scenario.compute, scenario.protocol.paillier_bits
-    return order.supply(
-        network,
-        holder=machine(compute, "holder", paillier_bits=bits),
-        dealer=machine(compute, "dealer", paillier_bits=bits),
-    )
-
-
-def _setting(setup: Setup, supply: Supply, threads: int) -> Setting:
-    """What the first layer's protocol is told of the scenario."""
-    protocol = setup.scenario.protocol
-    return Setting(
-        layer=setup.layer,
-        schedule=setup.schedule,
-        seed=setup.scenario.train.seed,
-        sources=supply.sources,
-        crypto=protocol.crypto,
-        threads=threads,
-    )
-
-
-def _until_crash(setup: Setup, name: str, on_crash: Callable[[str, int], object]) -> Iterator[Batch]:
-    """The batches that a holder takes part in: all, unless the scenario has it crash."""
-    crash = min((fault.batch for fault in setup.scenario.fault if fault.party == name), default=None)
-    for batch in setup.schedule:
-        if batch.step + 1 == crash:
-            on_crash(name, crash)
-            return
-        yield batch

@@ -22,7 +22,7 @@ import pandas as pd
 from p2n2sim import folder
 from p2n2sim.errors import InputError, P2N2SimError, ScenarioError
 from p2n2sim.report.text import written
-from p2n2sim.retime import retime
+from p2n2sim.retime import check_undisturbed, retime
 from p2n2sim.run import run
 from p2n2sim.scenario.load import parse, points, to_toml
 from p2n2sim.scenario.sections import Scenario
@@ -76,10 +76,14 @@ def sweep(
         The path of ``sweep.parquet``, which appears when all points are finished.
 
     Raises:
-        InputError: the scenario has no sweep, or the folder belongs to another one.
+        InputError: the scenario has no sweep, the folder belongs to another one, or a point cannot be
+            re-timed.
         SweepError: points failed.
     """
     grid = _grid(scenario, out)
+    if retimed:
+        for point in grid:
+            check_undisturbed(point.scenario, f"sweep: {point}", "sweep without --retime")
     with folder.writing(out):
         folder.check_writable(out)
         _claim(scenario, out)

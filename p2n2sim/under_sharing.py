@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from p2n2sim.mpc.width import Ring, signed
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.net.network import Network
 from p2n2sim.nn.network import Cut, cut
-from p2n2sim.nn.training import sgd
 from p2n2sim.parties.label_owner import label_owner
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
@@ -36,6 +36,7 @@ from p2n2sim.parties.server import server
 from p2n2sim.scenario.machines import machine
 from p2n2sim.scenario.protocol import all_layers
 from p2n2sim.scenario.sections import Scenario
+from p2n2sim.state import Descent, State
 
 _PIECEWISE: dict[str, Activation] = {
     "sigmoid": activations.THREE_PIECE_SIGMOID,
@@ -50,19 +51,21 @@ class UnderSharing:
 
     Args:
         setup: what to run.
+        state: what the parties have kept from before.
 
     Attributes:
         agreement: what all parties know.
         cut: the network before and after the opened layer.
         shadow: watches, if the scenario says so.
-        shares: of the weights, one for each holder, once they are shared.
+        shares: of the weights, by holder, once they are shared.
     """
 
     setup: Setup
+    state: State | None = None
     agreement: Agreement = field(init=False)
     cut: Cut = field(init=False)
     shadow: Shadow | None = field(init=False)
-    shares: list[Weights] = field(default_factory=list)
+    shares: dict[str, Weights] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         scenario = self.setup.scenario
@@ -81,6 +84,7 @@ class UnderSharing:
         network: Network,
         batches_of: Callable[[str], Iterable[Batch]],
         *,
+        descent: Descent,
         threads: int,
         on_batch: Callable[[Batch], object],
         on_pass: Callable[[Pass], object],
@@ -90,6 +94,7 @@ class UnderSharing:
         Args:
             network: an empty one.
             batches_of: the batches that a holder takes part in.
+            descent: makes the optimisers.
             threads: over how many threads a product may be split.
             on_batch: told of every batch as it begins.
             on_pass: told of every finished pass.
@@ -107,12 +112,12 @@ class UnderSharing:
                 y_test=self.setup.dataset.y_test if agreed.whole and name == agreed.label_owner else None,
                 on_batch=on_batch if name == holders[0] else lambda batch: None,
                 on_pass=on_pass,
-                on_weights=self.shares.append,
+                on_weights=partial(self.shares.__setitem__, name),
             )
             for name in holders
         }
         if not agreed.whole:
-            tasks |= self._server_tasks(network, join[agreed.label_owner], batches_of, on_pass)
+            tasks |= self._server_tasks(network, join[agreed.label_owner], batches_of, descent, on_pass)
         tasks[DEALER] = secret_dealer(
             network.join(DEALER, machine(scenario.compute, "dealer")),
             agreed,
@@ -127,12 +132,12 @@ class UnderSharing:
         network: Network,
         owner: Endpoint,
         batches_of: Callable[[str], Iterable[Batch]],
+        descent: Descent,
         on_pass: Callable[[Pass], object],
     ) -> dict[str, Coroutine[Any, Any, None]]:
         """The server, and the head at the label's owner, as in P2N2."""
         setup, train, agreed = self.setup, self.setup.scenario.train, self.agreement
         me = network.join(SERVER, machine(setup.scenario.compute, "server"))
-        descent = {"learning_rate": train.learning_rate, "momentum": train.momentum}
         return {
             SERVER: server(
                 me,
@@ -141,7 +146,7 @@ class UnderSharing:
                 agreed.label_owner,
                 LayerServer(me, agreed),
                 self.cut.rest,
-                sgd(self.cut.rest.parameters(), **descent),
+                descent.of(SERVER, self.cut.rest.parameters()),
                 gradient=LayerGradient,
             ),
             f"{agreed.label_owner} (label)": label_owner(
@@ -150,7 +155,7 @@ class UnderSharing:
                 setup.dataset.y_train,
                 setup.dataset.y_test,
                 setup.parts.head,
-                sgd(setup.parts.head.parameters(), **descent),
+                descent.of("head", setup.parts.head.parameters()),
                 reduction=train.loss_reduction,
                 on_pass=on_pass,
             ),
@@ -171,9 +176,15 @@ class UnderSharing:
             y=setup.dataset.y_train if name == agreed.label_owner else None,
             theta=setup.parts.theta[block].numpy(),
             others=tuple(further) if name == holders[0] else (),
+            kept=self._kept(name),
             seed=seed,
             key=derive_key(seed, "inputs", name),
         )
+
+    def _kept(self, name: str) -> Weights | None:
+        """A copy, because training changes it in place."""
+        kept = self.state.shares.get(name) if self.state is not None else None
+        return None if kept is None else Weights(list(kept.W), list(kept.b), list(kept.velocity))
 
     def write_weights(self) -> None:
         """Puts the holders' shares together in the set-up's network; no party of the protocol does that."""
@@ -184,9 +195,9 @@ class UnderSharing:
             target.copy_(torch.from_numpy(fixed_point.decode(total, arithmetic.fractional_bits)))
 
         for layer, weight in enumerate(self.cut.weights):
-            write(weight, [weights.W[layer] for weights in self.shares])
+            write(weight, [weights.W[layer] for weights in self.shares.values()])
         for layer, bias in enumerate(self.cut.biases):
-            write(bias, [b for weights in self.shares if (b := weights.b[layer]) is not None])
+            write(bias, [b for weights in self.shares.values() if (b := weights.b[layer]) is not None])
 
 
 def agreement_of(setup: Setup) -> Agreement:
@@ -218,7 +229,8 @@ def agreement_of(setup: Setup) -> Agreement:
         label_owner=scenario.data.label_owner,
         rows={"train": len(setup.dataset.y_train), "predict": len(setup.dataset.y_test)},
         from_seeds=protocol.first_layer != "algorithm1",
-        steps=len(setup.schedule),
+        first=setup.schedule.first,
+        steps=setup.schedule.end,
         ahead=protocol.triples_ahead,
         full=protocol.triples == "dealer-full",
     )

@@ -13,10 +13,10 @@ import pandas as pd
 from p2n2sim.net import simloop
 from p2n2sim.net.network import Network
 from p2n2sim.net.topology import Topology
+from p2n2sim.outcome import compute_frame
 from p2n2sim.report.read import StoredEvents
 from p2n2sim.scenario.load import parse
 from p2n2sim.scenario.topology import topology
-from p2n2sim.simulate import compute_frame
 from p2n2sim.wire import Message, Phase, clear, sizes, uniform
 
 Tasks = dict[str, Coroutine[Any, Any, object]]

@@ -152,6 +152,7 @@ class Cpu:
 
     Attributes:
         intervals: ``(start, end, label)`` of every job, in virtual seconds, in order.
+        pace: by which factor a job that starts at a time takes longer; None for none.
     """
 
     def __init__(
@@ -164,6 +165,7 @@ class Cpu:
     ) -> None:
         self.machine = machine
         self.intervals: list[tuple[float, float, str]] = []
+        self.pace: Callable[[float], float] | None = None
         self._loop = loop
         self._strand = None if pool is None else _Strand(pool)
         self._inline_below_s = inline_below_s
@@ -190,6 +192,8 @@ class Cpu:
             raise ValueError(f"a cost in seconds must be finite and not negative, not {seconds!r}")
         work = self._start(fn, seconds)
         start = max(self._loop.time(), self._busy_until)
+        if self.pace is not None:
+            seconds *= self.pace(start)
         self._busy_until = end = start + seconds
         self.intervals.append((start, end, label))
         done: asyncio.Future[None] = self._loop.create_future()

@@ -12,7 +12,8 @@ one wait to the next, and the message that ends a wait is entered where the wait
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -182,6 +183,30 @@ BESIDE = " (offline)"
 def party_of(plug: str) -> str:
     """The party of a plug."""
     return plug.removesuffix(BESIDE)
+
+
+def joined(journals: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The events of runs that follow each other, as one table; tasks, work and handovers numbered on.
+
+    Args:
+        journals: as `Journal.frame` makes them; none of them is changed.
+    """
+    if len(journals) == 1:
+        return journals[0]
+    out = [pd.DataFrame([], columns=list(Record._fields))]
+    tasks = handovers = 0
+    jobs: Counter[str] = Counter()
+    for events in journals:
+        kind, number = events["kind"], events["number"]
+        handed = kind.isin(("give", "take"))
+        work = kind == "compute"
+        number = number.where(~handed, number + handovers)
+        number = number.where(~work, number + events["plug"].map(jobs).astype(int))
+        out.append(events.assign(task=events["task"] + tasks, number=number))
+        tasks += int(events["task"].max()) + 1 if len(events) else 0
+        handovers += int(events.loc[handed, "number"].max()) + 1 if handed.any() else 0
+        jobs.update(events.loc[work, "plug"])
+    return pd.concat(out[1:] or out, ignore_index=True)
 
 
 def check(events: pd.DataFrame, where: str) -> pd.DataFrame:

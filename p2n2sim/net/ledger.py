@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,6 +79,15 @@ class Ledger:
             for i, name in enumerate(plan.counted):
                 value = getattr(message, name)
                 counts[i] += value if type(value) is int else value.size
+
+    @property
+    def seen(self) -> Mapping[tuple[str, str, type[Message]], list[int]]:
+        """How many numbers of each array field of a message type a sender has shown to a receiver."""
+        return self._seen
+
+    def restore(self, seen: Mapping[tuple[str, str, type[Message]], Iterable[int]]) -> None:
+        """Puts what was seen so far in place of what is there."""
+        self._seen = {key: list(counts) for key, counts in seen.items()}
 
     @property
     def rounds(self) -> int:

@@ -4,67 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
-from p2n2sim.errors import NetworkError, Wait
-from p2n2sim.net.carrier import Carrier
+from p2n2sim.errors import DeadlockError, InputError, NetworkError, Wait
 from p2n2sim.net.cpu import Cpu, Machine
+from p2n2sim.net.delivery import Counts, Courier, Delivery, Way
 from p2n2sim.net.endpoint import Endpoint
+from p2n2sim.net.faults import Rule
 from p2n2sim.net.journal import BESIDE, Journal, Meaning
 from p2n2sim.net.ledger import Ledger
-from p2n2sim.net.link import Transmit
+from p2n2sim.net.outages import Outages
+from p2n2sim.net.route import Channel, Route, told_later
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.net.topology import Topology
 from p2n2sim.net.wiring import Line, Wiring
-from p2n2sim.wire import Message, Phase, decode, encode, layout, sizes
-
-Item = tuple[Message, int]  # and the length of the chain that it ends
-Post = Callable[[float, Callable[[Item], object], Item], object]
-
-
-class Channel(NamedTuple):
-    """What does not change between two messages of one type on one link.
-
-    Attributes:
-        take: where the receiver takes them.
-        phase: the type's phase.
-        kind: the type's name.
-        size: wire bytes of a message without arrays; 0 when they have to be counted.
-    """
-
-    take: Callable[[Item], object]
-    phase: Phase
-    kind: str
-    size: int
-
-
-class Route(NamedTuple):
-    """From one party to another.
-
-    Attributes:
-        transmit: what the link does: (now, wire bytes) -> (start, arrival).
-        post: delivers at a time: (arrival, where to, message).
-        target: the receiver.
-        channels: by message type, made when it is first sent.
-    """
-
-    transmit: Transmit
-    post: Post
-    target: Endpoint
-    channels: dict[type[Message], Channel]
-
-    def open(self, sender: str, message: Message) -> Channel:
-        """The channel of a message's type."""
-        kind = type(message)
-        take = self.target.mailbox(sender, kind).deliver
-        plan = layout(kind)
-        channel = Channel(take, kind.phase, kind.__name__, 0 if plan.arrays else sizes(message)[1])
-        self.channels[kind] = channel
-        return channel
-
+from p2n2sim.wire import Message, decode, encode, sizes
 
 Tap = Callable[[str, str, Message], object]
 
@@ -80,11 +37,17 @@ class Network:
         encode_all: encodes and decodes every message on its way, as a real network would; slower,
             and nothing may change.
         ledger: where to write; a new one unless given.
-        tap: is shown sender, receiver and message of everything that is sent.
+        tap: is shown sender, receiver and message of everything that parties send.
+        rules: what goes wrong with messages; see `p2n2sim.net.faults`.
+        delivery: how messages are delivered over links that can fail. With rules, retries or a key they
+            travel in frames (`p2n2sim.net.frame`), which are larger by what the frame takes.
+        counts: of the messages sent before, by which rules tell them apart.
 
     Attributes:
         ledger: every message so far.
         journal: the order in which things happened.
+        down: who has crashed -> when, in virtual seconds.
+        back: who has crashed -> when it is there again; None for never.
     """
 
     def __init__(
@@ -97,6 +60,9 @@ class Network:
         encode_all: bool = False,
         ledger: Ledger | None = None,
         tap: Tap | None = None,
+        rules: Sequence[Rule] = (),
+        delivery: Delivery | None = None,
+        counts: Counts | None = None,
     ) -> None:
         self.ledger = Ledger() if ledger is None else ledger
         self.journal = Journal()
@@ -109,6 +75,26 @@ class Network:
         self._endpoints: dict[str, Endpoint] = {}
         self._asides: dict[str, Endpoint] = {}
         self._routes: dict[str, dict[str, Route]] = {}
+        self._outages = Outages()
+        self.down, self.back = self._outages.down, self._outages.back
+        self._delivery = delivery or Delivery()
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._end: asyncio.Future[None] | None = None  # fails when nobody can go on
+        self._courier: Courier | None = None
+        if rules or self._delivery.retry or self._delivery.key:
+            self._courier = Courier(
+                loop,
+                self.ledger,
+                delivery=self._delivery,
+                rules=rules,
+                counts=counts or Counts(),
+                links=lambda sender, receiver: self._routes[sender][receiver].transmit,
+                fail=self.fail,
+                crash=self.crash,
+                down=self.down,
+                encode_all=encode_all,
+                tap=tap,
+            )
         loop.add_wait_reporter(self.waits)
 
     def join(self, name: str, machine: Machine | None = None) -> Endpoint:
@@ -122,7 +108,7 @@ class Network:
         routes: dict[str, Route] = {}
         cpu = Cpu(self._loop, machine or self._machine, pool=self._pool)
         endpoint = Endpoint(name, self._loop, cpu, routes, journal=self.journal, plug=name)
-        endpoint.send = self._sender(endpoint, routes)
+        endpoint.send = self._chosen_sender(endpoint, routes)
         for other in self._endpoints.values():
             there, back = self._wiring.join(name, other.name)
             routes[other.name] = self._route(there, other)
@@ -152,7 +138,7 @@ class Network:
             journal=self.journal,
             plug=name + BESIDE,
         )
-        second.send = self._sender(second, self._routes[name])
+        second.send = self._chosen_sender(second, self._routes[name])
         self._asides[name] = second
         return second
 
@@ -165,14 +151,19 @@ class Network:
         """What happens to messages of a type on a link, which is otherwise found out with the first one."""
         self._routes[sender][receiver].channels[kind] = channel
 
-    def intervals(self) -> dict[str, list[tuple[float, float, str]]]:
-        """The work of each party, and after it what it did beside: plug -> (start, end, label)."""
+    @property
+    def plugs(self) -> dict[str, Endpoint]:
+        """Each party's plug and, after it, its second one, by their names in the journal."""
         out = {}
         for name, endpoint in self._endpoints.items():
-            out[endpoint.plug] = endpoint.cpu.intervals
+            out[endpoint.plug] = endpoint
             if name in self._asides:
-                out[self._asides[name].plug] = self._asides[name].cpu.intervals
+                out[self._asides[name].plug] = self._asides[name]
         return out
+
+    def intervals(self) -> dict[str, list[tuple[float, float, str]]]:
+        """The work of each party, and after it what it did beside: plug -> (start, end, label)."""
+        return {plug: endpoint.cpu.intervals for plug, endpoint in self.plugs.items()}
 
     def events(self) -> pd.DataFrame:
         """What every task did, in order: a row for each `p2n2sim.net.journal.Record`."""
@@ -189,28 +180,18 @@ class Network:
         return self.journal.frame(meanings)
 
     def _route(self, line: Line, target: Endpoint) -> Route:
-        carrier = line.carrier
+        if line.carrier is None:
+            return Route(line.transmit, self._loop.post, target, {})
+        if self._courier is not None:
+            raise InputError(
+                "network",
+                "rules, retries and authentication need links that tell at once when a message arrives, "
+                "which tcp, grpc and max-min shared links do not",
+                "use ideal links of their own, or sharing = fcfs",
+            )
         return Route(
-            line.transmit, self._loop.post if carrier is None else self._told_later(carrier), target, {}
+            line.transmit, told_later(self._loop, self.ledger, self.journal, line.carrier), target, {}
         )
-
-    def _told_later(self, carrier: Carrier) -> Post:
-        """Delivers the message of the ledger's last row, and completes that row, when its times are known."""
-        rows = self.ledger.rows
-
-        def post(_: float, take: Callable[[Item], object], item: Item) -> None:
-            number, row = len(rows) - 1, rows[-1]
-            self.journal.trail.append(("sized", row[2], row[6]))
-            packed = carrier.pack(row[6])
-            rows[number] = (*row[:6], packed.wire, *row[7:])
-
-            def deliver(start: float, arrival: float) -> None:
-                rows[number] = (*rows[number][:8], start, arrival, rows[number][10])
-                self._loop.post(arrival, take, item)
-
-            carrier.send(packed, deliver)
-
-        return post
 
     @property
     def parties(self) -> Mapping[str, Endpoint]:
@@ -233,17 +214,80 @@ class Network:
 
         Raises:
             DeadlockError: nobody can go on.
+            PartyLostError: the same, after a party has crashed.
+            DeliveryError: a message could not be delivered as it was sent.
             Exception: the first exception of a task, after the others were cancelled.
         """
+        self._end = self._loop.deadlock()
         try:
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(_fail_with(self._loop.deadlock()), name="deadlock watch")
+                watch = group.create_task(_fail_with(self._end), name="deadlock watch")
                 async with asyncio.TaskGroup() as inner:
                     tasks = {name: inner.create_task(party, name=name) for name, party in parties.items()}
+                    self._tasks = tasks
                 watch.cancel()
         except BaseExceptionGroup as failures:
-            raise _first_leaf(failures) from None
+            failure = _first_leaf(failures)
+            if isinstance(failure, DeadlockError) and self.down:
+                raise self._outages.error(failure.waits) from failure
+            raise failure from None
+        if any(task.cancelled() for task in tasks.values()):  # the others did not need it any more
+            raise self._outages.error(())
         return {name: task.result() for name, task in tasks.items()}
+
+    def fail(self, error: Exception) -> None:
+        """Ends `run` with an error; the first one counts."""
+        if self._end is None:
+            raise error
+        if not self._end.done():
+            self._end.set_exception(error)
+
+    def crash(self, party: str, back: float | None = None) -> None:
+        """A party stops where it is: its tasks in `run`, whose names begin with its own, are cancelled.
+
+        What is sent to it is lost. It does not go on by itself: `run` ends with a `PartyLostError` when it is
+        back, or when it has been missed for as long as may be. A party that has done its part is not missed.
+
+        Args:
+            party: who.
+            back: virtual time in seconds at which it is there again; None for never.
+        """
+        if party in self.down:
+            return
+        self.down[party] = now = self._loop.time()
+        self.back[party] = back
+        mine = [task for name, task in self._tasks.items() if name.partition(" (")[0] == party]
+        going = [task for task in mine if not task.done()]
+        for task in going:
+            task.cancel()
+        if going:
+            self._outages.missed[party] = back
+            until = now + self._delivery.deadline if back is None else back
+            self._loop.post(until, self._end_without, until)
+
+    def _end_without(self, now: float) -> None:
+        if self._outages.over(now):
+            self.fail(self._outages.error(tuple(self.waits())))
+
+    def _chosen_sender(self, source: Endpoint, routes: dict[str, Route]) -> Callable[[str, Message], None]:
+        return self._sender(source, routes) if self._courier is None else self._careful(source, routes)
+
+    def _careful(self, source: Endpoint, routes: dict[str, Route]) -> Callable[[str, Message], None]:
+        """The function by which a party sends over links that can fail."""
+        courier, sender = self._courier, source.name
+        assert courier is not None  # else nobody would ask
+        enter = self.journal.trail.append
+
+        def send(receiver: str, message: Message) -> None:
+            route = routes.get(receiver)
+            if route is None:
+                raise NetworkError(f"{sender} has no link to {receiver!r}; it is joined to {_names(routes)}")
+            channel = route.channels.get(type(message)) or route.open(sender, message)
+            take, phase, kind, _ = channel
+            enter(channel)
+            courier.send(sender, receiver, message, Way(route.transmit, take, phase, kind), source.depth + 1)
+
+        return send
 
     def _sender(self, source: Endpoint, routes: dict[str, Route]) -> Callable[[str, Message], None]:
         """The function by which a party sends: the one place where a message crosses.

@@ -22,7 +22,8 @@ from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.net.handover import Handover
 from p2n2sim.net.journal import BESIDE, party_of
 from p2n2sim.net.ledger import Ledger
-from p2n2sim.net.network import Channel, Network
+from p2n2sim.net.network import Network
+from p2n2sim.net.route import Channel
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.net.topology import Topology
 from p2n2sim.wire import Message

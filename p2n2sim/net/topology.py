@@ -70,6 +70,8 @@ class Topology:
 
     def through(self, sender: str, receiver: str) -> dict[str, Bottleneck]:
         """The bottlenecks on the way from `sender` to `receiver`, by name, without the link itself."""
+        if not self.shared:
+            return {}
         names: dict[str, None] = {}
         for first in (sender, EVERYBODY):
             for last in (receiver, EVERYBODY):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Iterator
@@ -45,6 +46,8 @@ class Schedule:
         epochs: passes over the training rows.
         predict_every: predict the test rows after every so many epochs; always after the last.
         seed: of the orders of the training rows.
+        first: the step at which a part of the run begins.
+        stop: the step before which it ends; None for the end of the run.
     """
 
     rows_train: int
@@ -53,15 +56,40 @@ class Schedule:
     epochs: int
     predict_every: int
     seed: int
+    first: int = 0
+    stop: int | None = None
 
     def __len__(self) -> int:
-        train = math.ceil(self.rows_train / self.batch_size)
-        predict = math.ceil(self.rows_test / self.batch_size)
-        return self.epochs * train + predict * math.ceil(self.epochs / self.predict_every)
+        return self.end - self.first
+
+    @property
+    def end(self) -> int:
+        """The step before which the run, or this part of it, ends."""
+        return self._all if self.stop is None else self.stop
+
+    def part(self, first: int, stop: int) -> Schedule:
+        """The batches from one step to before another."""
+        return dataclasses.replace(self, first=first, stop=stop)
+
+    @property
+    def _all(self) -> int:
+        predicted = math.ceil(self.epochs / self.predict_every)
+        return self.epochs * self._batches_of(self.rows_train) + predicted * self._batches_of(self.rows_test)
+
+    def _batches(self, epoch: int) -> int:
+        predicted = self._batches_of(self.rows_test) if self.predicts_after(epoch) else 0
+        return self._batches_of(self.rows_train) + predicted
+
+    def _batches_of(self, rows: int) -> int:
+        return math.ceil(rows / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         step = 0
         for epoch in range(1, self.epochs + 1):
+            following = step + self._batches(epoch)
+            if following <= self.first or step >= self.end:
+                step = following
+                continue
             parts: list[tuple[Stage, NDArray[np.int64]]] = [
                 ("train", _order(self.seed, epoch, self.rows_train))
             ]
@@ -69,7 +97,8 @@ class Schedule:
                 parts.append(("predict", np.arange(self.rows_test)))
             for stage, order in parts:
                 for start in range(0, len(order), self.batch_size):
-                    yield Batch(step, epoch, stage, order[start : start + self.batch_size])
+                    if self.first <= step < self.end:
+                        yield Batch(step, epoch, stage, order[start : start + self.batch_size])
                     step += 1
 
     def predicts_after(self, epoch: int) -> bool:

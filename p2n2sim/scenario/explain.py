@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from p2n2sim.errors import ScenarioError
-from p2n2sim.scenario.network import Link, Section, Shared
+from p2n2sim.scenario.network import Link, Shared
+from p2n2sim.scenario.section import Section
 from p2n2sim.scenario.sections import Scenario, convert
 from p2n2sim.scenario.units import Duration
 

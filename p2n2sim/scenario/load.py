@@ -17,6 +17,7 @@ from p2n2sim.data.split import holder_names
 from p2n2sim.data.tabular import SUFFIXES
 from p2n2sim.errors import InputError, ScenarioError
 from p2n2sim.scenario.explain import explain, is_key, shown
+from p2n2sim.scenario.faults import check_faults, without_restarts
 from p2n2sim.scenario.links import check_network
 from p2n2sim.scenario.protocol import check_protocol
 from p2n2sim.scenario.sections import Scenario, convert
@@ -255,20 +256,16 @@ def _check(scenario: Scenario) -> None:
         )
     check_network(scenario)
     check_protocol(scenario)
-    _check_faults(scenario, holders)
+    check_faults(scenario.fault, holders, authenticated=scenario.network.authenticate)
+    if scenario.protocol.shadow and (scenario.train.checkpoint_every or not without_restarts(scenario.fault)):
+        raise ScenarioError(
+            "protocol.shadow", "a shadow cannot be stored and go on", "no checkpoints and restarts would do"
+        )
     for key, values in scenario.sweep.items():
         if not values:
             raise ScenarioError(f"sweep.{key}", "there are no values", "list at least one")
         if key.split(".")[0] == "sweep":
             raise ScenarioError(f"sweep.{key}", "a sweep cannot be swept", "name a key of another section")
-
-
-def _check_faults(scenario: Scenario, holders: Sequence[str]) -> None:
-    for number, fault in enumerate(scenario.fault):
-        if fault.party not in holders:
-            raise ScenarioError(
-                f"fault.{number}.party", f"{fault.party!r} is no data holder", f"name {_some(holders)}"
-            )
 
 
 def _some(names: Sequence[str]) -> str:
@@ -283,4 +280,6 @@ def _encode(value: object) -> object:
 def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value]
     return value

@@ -7,16 +7,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from p2n2sim.scenario.section import Count, Section
 from p2n2sim.scenario.units import Bandwidth, Duration, Size
 
 Loss = Annotated[float, Meta(ge=0, lt=1)]
 Trace = str | tuple[tuple[float, float], ...]
 Transport = Literal["ideal", "tcp", "grpc"]
 Host = Literal["auto", "none", "streams", "buffered", "unary", "stream"]
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=False):
-    """A table of the file; keys that it does not know are refused."""
 
 
 class Link(Section, frozen=True):
@@ -70,7 +67,7 @@ class Shared(Section, frozen=True):
 
 
 class Network(Link, frozen=True):
-    """The links.
+    """The links, and how messages are delivered over them.
 
     Attributes:
         preset: where all that is not given comes from: ``lan``, ``wan``, ``ideal``, ``star``,
@@ -79,6 +76,11 @@ class Network(Link, frozen=True):
         downlink: of every party, shared by all that it receives.
         sharing: how ideal links share a bottleneck: ``max-min`` fair, or first come first served (``fcfs``).
         links: ``"A-B"`` (both directions) or ``"A->B"`` (one) -> what differs there.
+        retry: acknowledge messages, and send again what was lost.
+        retry_timeout: how long an acknowledgement may be missing at first; then twice as long, and so on.
+        attempts: how often a message is sent at most.
+        authenticate: a code of 16 bytes with every message, by which a receiver sees that it was changed.
+        deadline: for how long a message that is not sent again, or a party that stays away, may be missed.
         shared: name -> a bottleneck that links share.
     """
 
@@ -87,5 +89,10 @@ class Network(Link, frozen=True):
     uplink: Bandwidth | None = None
     downlink: Bandwidth | None = None
     sharing: Literal["max-min", "fcfs"] = "max-min"
-    links: dict[str, Link] = {}
-    shared: dict[str, Shared] = {}
+    links: dict[str, Link] = msgspec.field(default_factory=dict)
+    retry: bool = False
+    retry_timeout: Duration = Duration.parse("1 s")
+    attempts: Count = 6
+    authenticate: bool = False
+    deadline: Duration = Duration.parse("60 s")
+    shared: dict[str, Shared] = msgspec.field(default_factory=dict)

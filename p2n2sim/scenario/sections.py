@@ -8,14 +8,13 @@ import msgspec
 from msgspec import Meta
 
 from p2n2sim.mpc.prg import derive_key
-from p2n2sim.scenario.network import Network, Section
+from p2n2sim.scenario.faults import Fault
+from p2n2sim.scenario.network import Network
+from p2n2sim.scenario.section import Count, Rate, Section, Share
 from p2n2sim.scenario.units import Duration, Quantity
 
 T = TypeVar("T")
-Count = Annotated[int, Meta(ge=1)]
 Width = Annotated[int, Meta(ge=1, le=65_536)]
-Share = Annotated[float, Meta(gt=0, le=1)]
-Rate = Annotated[float, Meta(gt=0)]
 Activation = Literal["sigmoid", "relu", "tanh", "square", "identity"]
 
 
@@ -86,6 +85,8 @@ class Train(Section, frozen=True):
         momentum: of the gradient descent, 0 for none.
         loss_reduction: gradient of the summed or of the averaged loss of a batch.
         predict_every: predict the test rows after every so many epochs; always after the last.
+        checkpoint_every: after so many batches the parties store what they have, and a run its state; unless
+            given, never.
         seed: of everything that is drawn at random.
     """
 
@@ -95,6 +96,7 @@ class Train(Section, frozen=True):
     momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     loss_reduction: Literal["sum", "mean"] = "sum"
     predict_every: Count = 1
+    checkpoint_every: Count | None = None
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
 
 
@@ -172,20 +174,6 @@ class Protocol(Section, frozen=True):
     def first_layer_in_use(self) -> str:
         """The first layer's protocol: split learning's where nothing is under secret sharing."""
         return self.first_layer if self.layers_under_sharing else "plaintext"
-
-
-class Fault(Section, frozen=True):
-    """Something that goes wrong.
-
-    Attributes:
-        kind: ``crash``: a party stops for good as it begins a batch.
-        party: which data holder.
-        batch: number of the batch, from 1.
-    """
-
-    kind: Literal["crash"]
-    party: str
-    batch: Count
 
 
 class Processor(Section, frozen=True):

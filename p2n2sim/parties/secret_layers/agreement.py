@@ -28,7 +28,8 @@ class Agreement:
         label_owner: who owns y.
         rows: number of rows by stage.
         from_seeds: whether shares of X come from seeds; else they are sent in every batch.
-        steps: number of batches.
+        first: number of the first batch.
+        steps: number of the batch before which the run, or this part of it, ends.
         ahead: by how many batches the dealer is asked in advance.
         full: whether the dealer sends everything to everybody.
     """
@@ -40,6 +41,7 @@ class Agreement:
     label_owner: str
     rows: Mapping[Stage, int]
     from_seeds: bool
+    first: int
     steps: int
     ahead: int
     full: bool

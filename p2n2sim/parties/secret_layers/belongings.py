@@ -32,6 +32,7 @@ class Own:
         theta: its rows of the first layer's initial weights, (k_i, n_1) float32.
         others: initial W_2, ..., W_s, then b_1, ..., b_s without those that a server has, at the first
             holder, who draws them; nothing elsewhere.
+        kept: its shares of the weights from before, if training goes on; they are not shared again.
         seed: of the keys that make the others' shares.
         key: 16 bytes known to this holder alone, for shares that are sent.
     """
@@ -41,6 +42,7 @@ class Own:
     y: Floats | None
     theta: Floats
     others: tuple[Floats, ...]
+    kept: Weights | None = None
     seed: int
     key: bytes
 
@@ -79,7 +81,7 @@ async def share_belongings(me: Endpoint, agreement: Agreement, own: Own, session
     seeds = Seeds(me, agreement.layer, own.seed)
     await seeds.exchange()
     shares = _Shares(agreement, own, seeds)
-    weights = shares.weights()
+    weights = shares.weights() if own.kept is None else own.kept
     y = shares.labels() if agreement.whole else np.empty(0, np.int64)
     X, masks, opened = dict[Stage, Ring](), dict[Stage, Ring](), dict[Stage, Ring]()
     if agreement.from_seeds:

@@ -124,7 +124,7 @@ class _Holder:
 
     def ask_ahead(self) -> None:
         """The last holder asks for the first batches' randomness."""
-        for step in range(min(self._with.ahead, self._with.steps)):
+        for step in range(self._with.first, min(self._with.first + self._with.ahead, self._with.steps)):
             self._request(step)
 
     def _request(self, step: int) -> None:

@@ -73,7 +73,7 @@ def rows_once(keys: Sequence[bytes], layer: FirstLayer, schedule: Schedule, thre
     masks = _RowMasks(keys, schedule.rows_train, schedule.rows_test, k)
     for batch in schedule:
         m, step = len(batch.rows), batch.step
-        rows = 0 if step else schedule.rows_train + schedule.rows_test
+        rows = 0 if step > schedule.first else schedule.rows_train + schedule.rows_test
         correction = partial(_correction_of_rows, keys, batch, masks, n, threads)
         yield Deal(
             step,

@@ -59,6 +59,7 @@ class Generated:
         paillier_bits: of the modulus with ``he``.
         key: 16 bytes that make this holder's streams of U and V.
         products: for every batch in order m, and what makes this holder's Z_j (m, n).
+        first: number of the first batch.
         ahead: by how many batches it runs ahead at most.
     """
 
@@ -72,6 +73,7 @@ class Generated:
         paillier_bits: int,
         key: bytes,
         products: Iterable[tuple[int, Callable[[], Ring]]],
+        first: int = 0,
         ahead: int,
     ) -> None:
         self._me = me
@@ -80,7 +82,7 @@ class Generated:
         self._kind = kind
         self._bits = paillier_bits
         self._key = key
-        self._products = products
+        self._products = enumerate(products, first)
         self._others = [name for name in layer.holders if name != me.name]
         self._allowed = Handover(me, *[None] * ahead)
         self._made: Handover[Ring] = Handover(me)
@@ -95,7 +97,7 @@ class Generated:
         await self._aside.compute(lambda: None, others * setup.cost, label=MODELLED)
         for size in setup.sizes:
             await self._swap(TripleSetup, -1, size)
-        for step, (m, make) in enumerate(self._products):
+        for step, (m, make) in self._products:
             await self._allowed.take(self._aside)
             exchange = triple_exchange(self._kind, m, k, n, self._bits)
             opening, answer = exchange.sizes

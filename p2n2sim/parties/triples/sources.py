@@ -26,6 +26,7 @@ from p2n2sim.mpc.beaver import Masks
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.parties.layer import FirstLayer
+from p2n2sim.parties.schedule import Schedule
 
 Triples = Literal["dealer", "dealer-full", "ot", "he"]
 
@@ -36,14 +37,14 @@ class Compressed:
     Args:
         me: the holder's plug.
         layer: the first layer.
-        steps: number of batches of the run.
+        schedule: the agreed batches.
         ahead: by how many batches the dealer is asked in advance.
     """
 
-    def __init__(self, me: Endpoint, layer: FirstLayer, *, steps: int, ahead: int) -> None:
+    def __init__(self, me: Endpoint, layer: FirstLayer, *, schedule: Schedule, ahead: int) -> None:
         self._me = me
         self._layer = layer
-        self._requests = _Requests(me, layer, steps, ahead)
+        self._requests = _Requests(me, layer, schedule, ahead)
         self._key = b""
 
     async def prepare(self) -> None:
@@ -77,9 +78,9 @@ class Compressed:
 class Full:
     """From a dealer that sends every share as it is; arguments as for `Compressed`."""
 
-    def __init__(self, me: Endpoint, layer: FirstLayer, *, steps: int, ahead: int) -> None:
+    def __init__(self, me: Endpoint, layer: FirstLayer, *, schedule: Schedule, ahead: int) -> None:
         self._me = me
-        self._requests = _Requests(me, layer, steps, ahead)
+        self._requests = _Requests(me, layer, schedule, ahead)
         self._Z: Ring | None = None
 
     async def prepare(self) -> None:
@@ -113,23 +114,24 @@ class _Requests:
     Args:
         me: a holder's plug; the others say nothing.
         layer: the first layer.
-        steps: number of batches of the run.
+        schedule: the agreed batches.
         ahead: by how many batches the dealer is asked in advance.
     """
 
-    def __init__(self, me: Endpoint, layer: FirstLayer, steps: int, ahead: int) -> None:
+    def __init__(self, me: Endpoint, layer: FirstLayer, schedule: Schedule, ahead: int) -> None:
         self._me = me
-        self._steps = steps if me.name == layer.holders[-1] else 0
+        self._first = schedule.first
+        self._end = schedule.end if me.name == layer.holders[-1] else 0
         self._ahead = ahead
 
     def begin(self) -> None:
         """Before the first batch: the triples that may be made at once."""
-        for step in range(-self._ahead, 0):
+        for step in range(self._first - self._ahead, self._first):
             self.ask(step)
 
     def ask(self, step: int) -> None:
         """A batch begins: the triple that may be made from now on."""
-        if step + self._ahead < self._steps:
+        if step + self._ahead < self._end:
             self._me.send(DEALER, TripleRequest(step + self._ahead))
 
 

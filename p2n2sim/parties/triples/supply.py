@@ -86,7 +86,7 @@ class Order:
         layer = self.layer
         kind = Compressed if self.triples == "dealer" else Full
         sources = {
-            name: kind(network.parties[name], layer, steps=len(self.schedule), ahead=self.ahead)
+            name: kind(network.parties[name], layer, schedule=self.schedule, ahead=self.ahead)
             for name in layer.holders
         }
         me = network.join(DEALER, machine)
@@ -113,6 +113,7 @@ class Order:
                 paillier_bits=self.layer.paillier_bits,
                 key=key,
                 products=self._products(name, key),
+                first=self.schedule.first,
                 ahead=self.ahead,
             )
             for name, key in zip(self.layer.holders, self.keys, strict=True)

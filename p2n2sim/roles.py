@@ -1,0 +1,167 @@
+"""The parties of a scenario, joined to a network: one layer under secret sharing, none, or several."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from p2n2sim.assemble import Setup
+from p2n2sim.messages import SERVER
+from p2n2sim.net.network import Network
+from p2n2sim.parties.data_holder import data_holder
+from p2n2sim.parties.first_layer.family import MEMBERS
+from p2n2sim.parties.label_owner import label_owner
+from p2n2sim.parties.layer import Setting
+from p2n2sim.parties.passes import Pass
+from p2n2sim.parties.schedule import Batch
+from p2n2sim.parties.server import server
+from p2n2sim.parties.triples.supply import Order, Supply, Work
+from p2n2sim.scenario.machines import machine
+from p2n2sim.state import Descent
+from p2n2sim.under_sharing import UnderSharing
+
+OnCrash = Callable[[int], object]
+"""Told of a fault's number when a data holder is about to crash."""
+
+
+def tasks_of(
+    setup: Setup,
+    network: Network,
+    *,
+    threads: int = 1,
+    on_batch: Callable[[Batch], object] = lambda batch: None,
+    on_pass: Callable[[Pass], object] = lambda done: None,
+    on_crash: OnCrash = lambda fault: None,
+    happened: Sequence[int] = (),
+    descent: Descent | None = None,
+    under_sharing: UnderSharing | None = None,
+) -> dict[str, Coroutine[Any, Any, None]]:
+    """The parties of Algorithm 2, joined to a network: task name -> coroutine.
+
+    The label's owner runs two tasks, its part as a holder and its head.
+
+    Args:
+        setup: what to run.
+        network: an empty one.
+        threads: as for `simulate`.
+        on_batch: told of every batch as it begins.
+        on_pass: told of every finished pass.
+        on_crash: told of a holder that drops out.
+        happened: faults that do not happen again.
+        descent: makes the optimisers.
+        under_sharing: several layers under secret sharing, if there are.
+    """
+    scenario, layer, data = setup.scenario, setup.layer, setup.dataset
+    descent = descent or Descent(scenario.train)
+    share = max(1, threads // (len(layer.holders) + 1))  # all holders and the dealer may multiply at once
+    if under_sharing is not None:
+        return under_sharing.tasks(
+            network,
+            lambda name: _until_crash(setup, name, on_crash, happened),
+            descent=descent,
+            threads=share,
+            on_batch=on_batch,
+            on_pass=on_pass,
+        )
+    member = MEMBERS[scenario.protocol.first_layer_in_use]
+    compute, bits = scenario.compute, scenario.protocol.paillier_bits
+    join = {
+        name: network.join(name, machine(compute, "holder", paillier_bits=bits)) for name in layer.holders
+    }
+    join[SERVER] = network.join(SERVER, machine(compute, "server", paillier_bits=bits))
+    supply = _supply(setup, network, share) if member.dealt else Supply()
+    setting = _setting(setup, supply, share)
+    tasks: dict[str, Coroutine[Any, Any, None]] = {}
+    for name, block in zip(layer.holders, setup.blocks, strict=True):
+        theta = setup.parts.theta[block]  # (k_i, n), a view: trained in place
+        batches = partial(
+            data_holder,
+            join[name],
+            _until_crash(setup, name, on_crash, happened),
+            np.ascontiguousarray(data.X_train[:, block]),
+            np.ascontiguousarray(data.X_test[:, block]),
+            theta,
+            member.holder(join[name], setting),
+            descent.of(name, [theta]),
+            on_batch=on_batch if name == layer.holders[0] else lambda batch: None,
+        )
+        tasks[name] = _with(f"{name} (offline)", supply.beside[name], batches) if supply.beside else batches()
+    tasks[SERVER] = server(
+        join[SERVER],
+        setup.schedule,
+        layer.holders,
+        scenario.data.label_owner,
+        member.server(join[SERVER], setting),
+        setup.parts.server,
+        descent.of(SERVER, setup.parts.server.parameters()),
+    )
+    tasks[f"{scenario.data.label_owner} (label)"] = label_owner(
+        join[scenario.data.label_owner],
+        _until_crash(setup, scenario.data.label_owner, on_crash, happened),
+        data.y_train,
+        data.y_test,
+        setup.parts.head,
+        descent.of("head", setup.parts.head.parameters()),
+        reduction=scenario.train.loss_reduction,
+        on_pass=on_pass,
+    )
+    return tasks | {name: work() for name, work in supply.tasks.items()}
+
+
+async def _with(name: str, beside: Work, main: Work) -> None:
+    """A party's main task and what it does beside; a party that is done, or gone, does neither."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(beside(), name=name)
+        await main()
+        task.cancel()
+
+
+def _supply(setup: Setup, network: Network, threads: int) -> Supply:
+    """Where the triples of the scenario come from."""
+    scenario = setup.scenario
+    order = Order(
+        layer=setup.layer,
+        schedule=setup.schedule,
+        seed=scenario.train.seed,
+        triples=scenario.protocol.triples,
+        rows_masked_once=MEMBERS[scenario.protocol.first_layer_in_use].rows_masked_once,
+        ahead=scenario.protocol.triples_ahead,
+        threads=threads,
+    )
+    compute, bits = scenario.compute, scenario.protocol.paillier_bits
+    return order.supply(
+        network,
+        holder=machine(compute, "holder", paillier_bits=bits),
+        dealer=machine(compute, "dealer", paillier_bits=bits),
+    )
+
+
+def _setting(setup: Setup, supply: Supply, threads: int) -> Setting:
+    """What the first layer's protocol is told of the scenario."""
+    protocol = setup.scenario.protocol
+    return Setting(
+        layer=setup.layer,
+        schedule=setup.schedule,
+        seed=setup.scenario.train.seed,
+        sources=supply.sources,
+        crypto=protocol.crypto,
+        threads=threads,
+    )
+
+
+def _until_crash(setup: Setup, name: str, on_crash: OnCrash, happened: Sequence[int]) -> Iterator[Batch]:
+    """The batches that a holder takes part in: all, unless the scenario has it crash."""
+    crashes = {
+        fault.batch: number
+        for number, fault in reversed(list(enumerate(setup.scenario.fault)))
+        if fault.party == name and fault.batch is not None and number not in happened
+    }
+    for batch in setup.schedule:
+        if batch.step + 1 in crashes:
+            on_crash(crashes[batch.step + 1])
+            return
+        yield batch

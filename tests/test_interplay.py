@@ -1,0 +1,180 @@
+"""What checkpoints, faults, schedules, transports and re-timing make of each other."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pandas as pd
+import pytest
+
+from p2n2sim.errors import InputError, MessageLostError, ScenarioError
+from p2n2sim.net import simloop
+from p2n2sim.net.delivery import Delivery, Retry
+from p2n2sim.net.journal import Record, joined
+from p2n2sim.net.link import LinkSpec
+from p2n2sim.net.network import Network
+from p2n2sim.net.topology import Topology
+from p2n2sim.retime import on_network, retime
+from p2n2sim.run import Run, run
+from p2n2sim.scenario.load import load
+from p2n2sim.simulate import BATCH
+from p2n2sim.sweep import sweep
+from tests import tiny
+
+DROPS = 'fault=[{kind="drop",probability=0.1}]'
+RETRY = "network.retry=true"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the tiny scenario."""
+    inside = tiny.move_into(tmp_path, monkeypatch)
+    tiny.write_scenario(inside)
+    return inside
+
+
+def tiny_run(*overrides: str) -> Run:
+    """The tiny scenario with some overrides."""
+    return run(load("tiny.toml", overrides), threads=1)
+
+
+@pytest.mark.parametrize("triples", ["dealer", "ot"])
+def test_events_go_on_over_checkpoints(triples: str) -> None:
+    """Tasks, work and handovers are numbered on, work as in the table of work; every batch has its mark."""
+    result = tiny_run("train.checkpoint_every=3", f"protocol.triples={triples}")
+    events, kept = result.events, result.compute
+    work = events[events["kind"] == "compute"]
+    for plug, rows in work.groupby("plug"):
+        own = kept[kept["party"] == plug]
+        assert list(rows["number"]) == list(range(len(own)))
+        assert list(rows["what"]) == list(own["label"])
+    marks = events[(events["kind"] == "mark") & (events["what"] == BATCH)]
+    assert list(marks["number"]) == list(result.batches["step"])
+    assert (events.groupby("task")["plug"].nunique() <= 2).all()
+    assert len(events[events["kind"] == "send"]) == len(result.ledger)
+    handed = events[events["kind"] == "give"].groupby("number")["plug"].unique()
+    assert all(len({plug.split(" (")[0] for plug in plugs}) == 1 for plugs in handed)
+
+
+@pytest.mark.parametrize("schedule", [None, 3])
+def test_crashes_and_losses_change_no_weight_under_any_schedule(schedule: int | None) -> None:
+    """With restarts, checkpoints and retries a run ends with the bits of an undisturbed one."""
+    seeds = [] if schedule is None else [f"schedule_seed={schedule}"]
+    faults = 'fault=[{kind="drop",probability=0.1},{kind="crash",party="B",number=20,restart="1 s"}]'
+    disturbed = tiny_run("train.checkpoint_every=3", RETRY, faults, *seeds)
+    assert disturbed.summary["weights_sha256"] == tiny_run().summary["weights_sha256"]
+    assert disturbed.ledger["arrived_s"].isna().any()
+
+
+def test_every_schedule_draws_other_faults() -> None:
+    """Other messages are lost with another schedule's seed, the same ones with the same."""
+    runs = [tiny_run(RETRY, DROPS, f"schedule_seed={seed}") for seed in (1, 1, 2)]
+    lost = [tuple(result.ledger["arrived_s"].isna()) for result in runs]
+    assert lost[0] == lost[1] != lost[2]
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("train.checkpoint_every=3", "checkpoints"),
+        ('fault=[{kind="slow",party="B",factor=2}]', "faults"),
+        (RETRY, "retries"),
+        ("network.authenticate=true", "authentication"),
+    ],
+)
+def test_disturbed_runs_are_not_retimed(override: str, reason: str) -> None:
+    """Their times have reasons that a replay does not know: one line says so."""
+    recorded = tiny_run(override)
+    with pytest.raises(InputError, match=f"cannot be re-timed: a run with {reason} depends") as caught:
+        retime(recorded, on_network(recorded.scenario, "latency=3 ms"), "run")
+    assert "\n" not in str(caught.value)
+
+
+def test_no_run_is_retimed_to_frames() -> None:
+    """Nor is a run as it would be with retries."""
+    recorded = tiny_run()
+    with pytest.raises(InputError, match="a run with retries depends"):
+        retime(recorded, on_network(recorded.scenario, "retry=true"), "run")
+
+
+def test_a_sweep_that_cannot_be_retimed_runs_nothing(here: Path) -> None:
+    """It is refused before the first point."""
+    scenario = load("tiny.toml", ['sweep={"network.latency"=["1 ms","2 ms"]}', "train.checkpoint_every=3"])
+    with pytest.raises(InputError, match="sweep without --retime"):
+        sweep(scenario, here / "out", retimed=True, jobs=1)
+    assert not (here / "out").exists()
+
+
+FRAMED = (RETRY, "network.authenticate=true", DROPS, 'fault=[{kind="crash",party="B",number=3}]')
+
+
+@pytest.mark.parametrize("framed", FRAMED)
+@pytest.mark.parametrize(
+    ("network", "place"),
+    [
+        ("network.transport=tcp", "network.transport"),
+        ('network.links."A-B".transport=grpc', "network.transport"),
+        ("network.preset=star", "network.sharing"),
+        ("network.uplink=10 Mbit/s", "network.sharing"),
+    ],
+)
+def test_frames_over_other_links_are_refused(framed: str, network: str, place: str) -> None:
+    """The place is the key, the remedy another value."""
+    with pytest.raises(ScenarioError) as caught:
+        load("tiny.toml", [framed, network])
+    assert caught.value.where.endswith(place)
+
+
+@pytest.mark.parametrize("network", ["network.preset=star", "network.jitter=1 ms"])
+def test_frames_over_links_that_share_message_by_message(network: str) -> None:
+    """Served first come, first served, or with jitter, links carry frames, and losses change no weight."""
+    lossy = tiny_run(RETRY, DROPS, network, "network.sharing=fcfs")
+    assert lossy.summary["weights_sha256"] == tiny_run().summary["weights_sha256"]
+
+
+@pytest.mark.parametrize("network", ["network.transport=tcp", "network.preset=star", "network.jitter=1 ms"])
+def test_checkpoints_and_crashes_over_other_links(network: str) -> None:
+    """Crashes that no message decides go over every link; so do checkpoints."""
+    crash = 'fault=[{kind="crash",party="B",at="10 ms",restart="1 s"}]'
+    result = tiny_run(network, "train.checkpoint_every=3", crash)
+    assert result.summary["time"]["virtual_s"] > 1
+    assert result.summary["weights_sha256"] == tiny_run().summary["weights_sha256"]
+
+
+def test_jitter_is_drawn_anew_after_a_checkpoint() -> None:
+    """What a link adds to its first message of a session differs from session to session."""
+    result = tiny_run("network.preset=ideal", "network.jitter=1 ms", "train.checkpoint_every=1")
+    sent = result.ledger
+    delays = (sent["arrived_s"] - sent["start_s"]).groupby([sent["sender"], sent["receiver"]])
+    assert all(own.nunique() > 0.9 * len(own) for _, own in delays)
+
+
+def test_a_network_with_frames_takes_no_carriers() -> None:
+    """Python is told the same as a scenario file."""
+
+    async def main() -> None:
+        loop = cast(simloop.SimLoop, asyncio.get_running_loop())
+        links = Topology(LinkSpec(bandwidth=1e6, transport="tcp"))
+        network = Network(loop, links, delivery=Delivery(retry=Retry()))
+        network.join("A")
+        network.join("B")
+
+    with pytest.raises(InputError, match="use ideal links"):
+        simloop.run(main())
+
+
+def test_explore_accepts_errors_of_faults() -> None:
+    """A message that is lost without retries is named under every schedule."""
+    scenario: Any = load("tiny.toml", ['fault=[{kind="drop",numbers=[2]}]'])
+    for seed in (0, 1):
+        with pytest.raises(MessageLostError):
+            run(msgspec.structs.replace(scenario, schedule_seed=seed), threads=1)
+
+
+def test_a_table_of_no_events_has_its_columns() -> None:
+    """Of a run that was stopped before anything happened."""
+    assert tuple(joined([]).columns) == Record._fields
+    assert isinstance(joined([]), pd.DataFrame)
