@@ -25,7 +25,7 @@ from p2n2sim.gate import run_twice
 from p2n2sim.report.build import build
 from p2n2sim.report.comparison import footnotes, screens
 from p2n2sim.report.read import StoredComparison, read, read_events
-from p2n2sim.retime import on_network, retime
+from p2n2sim.retime import check_undisturbed, on_network, retime
 from p2n2sim.run import Silent, run
 from p2n2sim.scenario.faults import said
 from p2n2sim.scenario.inline import inline
@@ -168,6 +168,9 @@ def trace_run(
         remedy = "add --perfetto, --sequence or --pcapng with a file, or --critical-path"
         raise InputError("trace", "there is nothing to do", remedy)
     run = read_events(source)
+    if critical or "pcapng" in files:  # both need to know of every message what it did on its link
+        found = "a run with {} has neither a critical path nor a capture"
+        check_undisturbed(run.scenario, str(source), "--perfetto and --sequence would do", found=found)
     story = tell(run)
     for kind, path in files.items():
         with folder.writing(path, remedy="name another file"):

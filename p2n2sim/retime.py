@@ -112,7 +112,11 @@ def retime(run: Recorded, scenario: Scenario, where: str) -> Retimed:
 
 
 def check_undisturbed(
-    scenario: Scenario, where: str, remedy: str = "run the scenario with these links instead"
+    scenario: Scenario,
+    where: str,
+    remedy: str = "run the scenario with these links instead",
+    *,
+    found: str = "it cannot be re-timed: a run with {} depends on its links in ways that no replay knows",
 ) -> None:
     """Checks that nothing but messages, work and handovers decides when things happen in a run.
 
@@ -120,6 +124,7 @@ def check_undisturbed(
         scenario: of the run.
         where: names the run in errors.
         remedy: what to do instead.
+        found: what then is not possible, with a place for the reason.
 
     Raises:
         InputError: it has checkpoints, faults, or messages in frames.
@@ -133,12 +138,7 @@ def check_undisturbed(
     }
     for reason, there in reasons.items():
         if there:
-            raise InputError(
-                where,
-                f"it cannot be re-timed: a run with {reason} depends on the links in ways that a replay does "
-                "not know",
-                remedy,
-            )
+            raise InputError(where, found.format(reason), remedy)
 
 
 def _check_same(recorded: Scenario, other: Scenario, where: str) -> None:

@@ -299,3 +299,19 @@ def test_the_document_names_options_that_exist(call: Call) -> None:
         assert option in offered, option
     for name in Record._fields:
         assert f"`{name}`" in text
+
+
+@pytest.mark.parametrize("option", ["--critical-path", "--pcapng"])
+@pytest.mark.parametrize("override", ["train.checkpoint_every=2", "network.retry=true"])
+def test_runs_with_disturbances_have_no_critical_path(
+    tmp_path: Path, call: Call, option: str, override: str
+) -> None:
+    """With checkpoints or retries it is refused in one line, as a capture is; a chart is still drawn."""
+    path = tiny.write_scenario(tmp_path)
+    home = folder.save(run(load(path, ["train.epochs=1", override]), threads=1), tmp_path / "run")
+    asked = [option] if option == "--critical-path" else [option, str(tmp_path / "out")]
+    code, _, err = call("trace", home, *asked)
+    assert code == 2
+    assert "has neither a critical path nor a capture; --perfetto and --sequence would do" in err
+    assert len(err.splitlines()) == 1
+    assert call("trace", home, "--sequence", tmp_path / "chart.svg")[0] == 0
