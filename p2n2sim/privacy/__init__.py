@@ -1,0 +1,1 @@
+"""Differential privacy: mechanisms, sensitivities, accounting. Pure functions; no time, no network."""
