@@ -6,6 +6,7 @@
     ├── InputError            what the user gave is wrong: exit code 2, one message, no traceback
     │   ├── ScenarioError     a scenario file, or a --set override of it
     │   └── DataError         a data set
+    ├── BudgetError           a privacy budget that does not cover what is to be done
     ├── FixedPointError       a number that the fixed-point ring cannot hold
     │   └── PlaintextError    one that is too large to be encrypted and summed
     ├── CiphertextError       a ciphertext that holds no sum of permitted values
@@ -58,6 +59,29 @@ class ScenarioError(InputError):
 
 class DataError(InputError):
     """A data set cannot be used."""
+
+
+class BudgetError(P2N2SimError):
+    """A privacy budget does not cover what is to be done.
+
+    Args:
+        stage: of the budget.
+        what: was to be done.
+        needed: epsilon that the stage would have spent then.
+        allowed: epsilon that it may spend.
+        spent: epsilon that it has spent.
+    """
+
+    def __init__(self, stage: str, what: str, *, needed: float, allowed: float, spent: float) -> None:
+        super().__init__(stage, what, needed, allowed, spent)
+        self.stage, self.what = stage, what
+        self.needed, self.allowed, self.spent = needed, allowed, spent
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} would bring what {self.stage} spends to epsilon {self.needed:.4g}, "
+            f"but it may spend {self.allowed:.4g} and has spent {self.spent:.4g}"
+        )
 
 
 class FixedPointError(P2N2SimError):

@@ -47,7 +47,8 @@ def laplace(draws: Draws, values: ArrayLike, *, l1_sensitivity: float, epsilon: 
     real = np.asarray(values, dtype=np.float64)
     centred = draws.uniform(real.size) - 0.5
     noise = -scale * np.sign(centred) * np.log1p(-2 * np.abs(centred))
-    return real + noise.reshape(real.shape)
+    noisy: Reals = real + noise.reshape(real.shape)
+    return noisy
 
 
 def classic_sigma(*, l2_sensitivity: float, epsilon: float, delta: float) -> float:

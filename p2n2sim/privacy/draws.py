@@ -28,7 +28,7 @@ class Draws:
 
     @classmethod
     def of_seed(cls, *entropy: int) -> Draws:
-        """A reproducible stream for experiments: the raw output of PCG64, which NumPy keeps stable (NEP 19)."""
+        """A reproducible stream for experiments: raw output of PCG64, which NumPy keeps stable (NEP 19)."""
         return cls(np.random.PCG64(np.random.SeedSequence(entropy)).random_raw)
 
     def uniform(self, size: int) -> Reals:

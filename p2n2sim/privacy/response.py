@@ -46,12 +46,10 @@ def randomized_response(
     """
     _check(epsilon, classes)
     true = np.asarray(labels, dtype=np.int64)
-    if true.size and not (0 <= true.min() and true.max() < classes):
+    if true.size and not (true.min() >= 0 and true.max() < classes):
         raise ValueError(f"labels are in [0, {classes})")
     log_p = np.full(len(true), math.log(truth_probability(epsilon=epsilon, classes=classes)))
-    honest = flip(
-        draws, log_p, lambda _: -mpmath.log1p((classes - 1) * mpmath.exp(-mpmath.mpf(epsilon)))
-    )
+    honest = flip(draws, log_p, lambda _: -mpmath.log1p((classes - 1) * mpmath.exp(-mpmath.mpf(epsilon))))
     other = (true + 1 + draws.below(classes - 1, len(true))) % classes
     return np.where(honest, true, other)
 

@@ -20,7 +20,7 @@ from p2n2sim.privacy.draws import Draws, Reals
 def exponential_probabilities(
     scores: Sequence[float], *, epsilon: float, sensitivity: float, monotonic: bool = False
 ) -> Reals:
-    """Probability of each candidate under the exponential mechanism, proportional to exp(epsilon q / 2 Delta).
+    """Probability of each candidate by the exponential mechanism, proportional to exp(epsilon q / 2 Delta).
 
     Args:
         scores: q of each candidate.
@@ -94,9 +94,7 @@ def _accepts(
     if not exact:
         return True
     error = 1e-10 + 1e-14 * abs(float(log_p[0]))
-    return bool(
-        flip(draws, log_p, lambda _: mpmath.mpf(exact.numerator) / exact.denominator, error=error)[0]
-    )
+    return bool(flip(draws, log_p, lambda _: mpmath.mpf(exact.numerator) / exact.denominator, error=error)[0])
 
 
 def _logs(scores: Sequence[float], epsilon: float, sensitivity: float, monotonic: bool) -> Reals:
