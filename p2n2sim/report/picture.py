@@ -13,7 +13,7 @@ from p2n2sim.report.provenance import called, origin
 from p2n2sim.report.tables import Tables
 from p2n2sim.report.text import size, span, without_folders
 from p2n2sim.report.timeline import draw_timeline, title
-from p2n2sim.summary import in_digits, training_loss
+from p2n2sim.summary import in_digits, measures, training_loss
 
 _WIDTH = 12.5  # inches
 _CAPTION_CHARACTERS = 178
@@ -59,7 +59,10 @@ def _write_facts(axes: Axes, run: Tables) -> None:
     online = traffic["by_phase"].get("online", {"wire_bytes": 0})["wire_bytes"]
     rows = [
         ("", called(run.summary), "plain"),
-        ("AUC on test rows", in_digits(own["auc"], 4), in_digits(plain["auc"], 4)),
+        *(
+            (f"{title} on test rows", in_digits(own[key], 4), in_digits(plain[key], 4))
+            for key, title in measures(run.summary).items()
+        ),
         ("loss on test rows", in_digits(own["loss_test"], 5), in_digits(plain["loss_test"], 5)),
         ("loss on training rows", training_loss(run.summary, 5), in_digits(plain["loss_train"], 5)),
         ("virtual time of training", span(time["train_s"]), ""),
@@ -72,7 +75,7 @@ def _write_facts(axes: Axes, run: Tables) -> None:
     axes.axis("off")
     axes.set_title("What came out")
     for position, (name, value, other) in enumerate(rows):
-        y = 0.96 - position * 0.103
+        y = 0.96 - position * min(0.103, 1.03 / len(rows))
         weight = "bold" if position == 0 else "normal"
         axes.text(0.0, y, name, va="center", color=style.MUTED, transform=axes.transAxes)
         axes.text(0.76, y, value, va="center", ha="right", fontweight=weight, transform=axes.transAxes)
