@@ -148,6 +148,7 @@ class Checkpoints:
                 for name, count in told["momenta"]
             },
             shares={name: _share(arrays, name, layers) for name, layers in told["shares"]},
+            defended={name: _below(arrays, f"defended/{name}/") for name in told["defended"]},
             depths=told["depths"],
             counts=Counts({(a, b): count for a, b, count in told["links"]}, told["senders"]),
             happened=told["happened"],
@@ -165,6 +166,7 @@ def _described(state: State, outcome: Outcome) -> dict[str, Any]:
         "senders": state.counts.parties,
         "momenta": [(name, len(kept)) for name, kept in state.momenta.items()],
         "shares": [(name, len(share.W)) for name, share in state.shares.items()],
+        "defended": list(state.defended),
         "parties": outcome.parties,
         "plugs": list(outcome.intervals),
         "began": [(batch.step, time) for batch, time in outcome.began],
@@ -179,6 +181,8 @@ def _arrays(state: State) -> Arrays:
         out |= {f"{name}/{key}": value.numpy() for key, value in module.state_dict().items()}
     for name, momenta in state.momenta.items():
         out |= {f"momentum/{name}/{i}": v.numpy() for i, v in enumerate(momenta) if v is not None}
+    for name, defended in state.defended.items():
+        out |= {f"defended/{name}/{key}": value.numpy() for key, value in defended.items()}
     for name, share in state.shares.items():
         out |= {f"share/{name}/W/{i}": W for i, W in enumerate(share.W)}
         out |= {f"share/{name}/b/{i}": b for i, b in enumerate(share.b) if b is not None}
@@ -194,6 +198,14 @@ def _parts(like: Parts, arrays: Arrays) -> Parts:
             {key: torch.from_numpy(arrays[f"{name}/{key}"]) for key in module.state_dict()}
         )
     return parts
+
+
+def _below(arrays: Arrays, prefix: str) -> dict[str, torch.Tensor]:
+    return {
+        key.removeprefix(prefix): torch.from_numpy(value)
+        for key, value in arrays.items()
+        if key.startswith(prefix)
+    }
 
 
 def _share(arrays: Arrays, name: str, layers: int) -> Weights:

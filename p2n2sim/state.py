@@ -14,6 +14,7 @@ from p2n2sim.parties.secret_layers.network import Weights
 from p2n2sim.scenario.sections import Train
 
 Momenta = dict[str, list[torch.Tensor | None]]
+Defended = dict[str, torch.Tensor]
 
 
 @dataclass(kw_only=True)
@@ -30,6 +31,7 @@ class State:
         time: virtual time in seconds.
         momenta: of each optimiser, by its owner, in the order of its parameters.
         shares: of the weights under secret sharing, by holder.
+        defended: each holder's decoder, its optimiser, and what was measured in the epoch.
         depths: of each plug, the longest chain of messages that it has received.
         counts: of the messages sent so far; not turned back when a session is repeated.
         happened: numbers of the faults that do not happen again; not turned back, either.
@@ -41,6 +43,7 @@ class State:
     time: float = 0.0
     momenta: Momenta = field(default_factory=dict)
     shares: dict[str, Weights] = field(default_factory=dict)
+    defended: dict[str, Defended] = field(default_factory=dict)
     depths: dict[str, int] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
     happened: list[int] = field(default_factory=list)
