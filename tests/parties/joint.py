@@ -1,4 +1,4 @@
-"""Eq. 5 trained in one place by autograd, decoders included: what the protocol with its defender must equal."""
+"""Eq. 5 trained in one place by autograd, decoders included: what the protocol must equal."""
 
 from __future__ import annotations
 
