@@ -151,6 +151,7 @@ class Checkpoints:
                 for name, remembered in told["optimisers"]
             },
             shares={name: _share(arrays, name, layers) for name, layers in told["shares"]},
+            defended={name: _below(arrays, f"defended/{name}/") for name in told["defended"]},
             depths=told["depths"],
             counts=Counts({(a, b): count for a, b, count in told["links"]}, told["senders"]),
             happened=told["happened"],
@@ -168,6 +169,7 @@ def _described(state: State, outcome: Outcome) -> dict[str, Any]:
         "senders": state.counts.parties,
         "optimisers": [(name, [list(of) for of in kept]) for name, kept in state.optimisers.items()],
         "shares": [(name, len(share.W)) for name, share in state.shares.items()],
+        "defended": list(state.defended),
         "parties": outcome.parties,
         "plugs": list(outcome.intervals),
         "began": [(batch.step, time) for batch, time in outcome.began],
@@ -183,6 +185,8 @@ def _arrays(state: State) -> Arrays:
     for name, kept in state.optimisers.items():
         for i, remembered in enumerate(kept):
             out |= {f"optimiser/{name}/{i}/{key}": value.numpy() for key, value in remembered.items()}
+    for name, defended in state.defended.items():
+        out |= {f"defended/{name}/{key}": value.numpy() for key, value in defended.items()}
     for name, share in state.shares.items():
         out |= {f"share/{name}/W/{i}": W for i, W in enumerate(share.W)}
         out |= {f"share/{name}/b/{i}": b for i, b in enumerate(share.b) if b is not None}
@@ -198,6 +202,14 @@ def _parts(like: Parts, arrays: Arrays) -> Parts:
             {key: torch.from_numpy(arrays[f"{name}/{key}"]) for key in module.state_dict()}
         )
     return parts
+
+
+def _below(arrays: Arrays, prefix: str) -> dict[str, torch.Tensor]:
+    return {
+        key.removeprefix(prefix): torch.from_numpy(value)
+        for key, value in arrays.items()
+        if key.startswith(prefix)
+    }
 
 
 def _share(arrays: Arrays, name: str, layers: int) -> Weights:

@@ -248,6 +248,20 @@ class FirstHiddenGradient(Message):
     d_1: Floats = clear("dL/dh1")  # (m, n)
 
 
+@dataclass(frozen=True, slots=True)
+class FirstHidden(Message):
+    """Server to every holder, Algorithm 2 line 5: what a holder's decoder starts from."""
+
+    h1: Floats = clear("h1")  # (m, n)
+
+
+@dataclass(frozen=True, slots=True)
+class DefenceGradient(Message):
+    """Holder to every other holder, Algorithm 2 line 11: its part of Eq. 5's gradient beside dL/dh1."""
+
+    g: Floats = clear("dD_j/dh1")  # (m, n)
+
+
 VOCABULARY: tuple[type[Message], ...] = (
     DealerKey,
     TripleRequest,
@@ -277,4 +291,6 @@ VOCABULARY: tuple[type[Message], ...] = (
     LastHidden,
     LastHiddenGradient,
     FirstHiddenGradient,
+    FirstHidden,
+    DefenceGradient,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ class Outcome:
         journals: what every task did, in order, a table for each session between checkpoints.
         lost: who dropped out -> number of the batch, from 1, and virtual time in seconds.
         virtual_s: the clock at the end.
+        defender: what each holder measured in the last epoch, where it defends its features.
     """
 
     ledger: Ledger = field(default_factory=Ledger)
@@ -40,6 +42,7 @@ class Outcome:
     journals: list[pd.DataFrame] = field(default_factory=list)
     lost: dict[str, tuple[int, float]] = field(default_factory=dict)
     virtual_s: float = 0.0
+    defender: dict[str, Any] = field(default_factory=dict)
 
     def compute_frame(self) -> pd.DataFrame:
         """One row for every piece of local work: party, start_s, end_s, label."""

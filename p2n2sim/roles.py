@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from p2n2sim.assemble import Setup
+from p2n2sim.defences import Defences, adds_to_the_loss
 from p2n2sim.messages import SERVER
 from p2n2sim.net.network import Network
 from p2n2sim.parties.data_holder import data_holder
 from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.parties.label_owner import label_owner
 from p2n2sim.parties.layer import Setting
+from p2n2sim.parties.noise import Noise
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.parties.server import server
@@ -38,6 +40,7 @@ def tasks_of(
     on_crash: OnCrash = lambda fault: None,
     happened: Sequence[int] = (),
     descent: Descent | None = None,
+    defences: Defences | None = None,
     under_sharing: UnderSharing | None = None,
 ) -> dict[str, Coroutine[Any, Any, None]]:
     """The parties of Algorithm 2, joined to a network: task name -> coroutine.
@@ -53,10 +56,12 @@ def tasks_of(
         on_crash: told of a holder that drops out.
         happened: faults that do not happen again.
         descent: makes the optimisers.
+        defences: what the holders do against the recovery of their features.
         under_sharing: several layers under secret sharing, if there are.
     """
     scenario, layer, data = setup.scenario, setup.layer, setup.dataset
     descent = descent or Descent(scenario.train)
+    defences = defences or Defences(setup)
     share = max(1, threads // (len(layer.holders) + 1))  # all holders and the dealer may multiply at once
     if under_sharing is not None:
         return under_sharing.tasks(
@@ -74,7 +79,7 @@ def tasks_of(
     }
     join[SERVER] = network.join(SERVER, machine(compute, "server", paillier_bits=bits))
     supply = _supply(setup, network, share) if member.dealt else Supply()
-    setting = _setting(setup, supply, share)
+    setting = _setting(setup, supply, share, defences.noise())
     tasks: dict[str, Coroutine[Any, Any, None]] = {}
     for name, block in zip(layer.holders, setup.blocks, strict=True):
         theta = setup.parts.theta[block]  # (k_i, n), a view: trained in place
@@ -87,6 +92,7 @@ def tasks_of(
             theta,
             member.holder(join[name], setting),
             descent.of(name, [theta]),
+            defender=defences.of(join[name]),
             on_batch=on_batch if name == layer.holders[0] else lambda batch: None,
         )
         tasks[name] = _with(f"{name} (offline)", supply.beside[name], batches) if supply.beside else batches()
@@ -98,6 +104,7 @@ def tasks_of(
         member.server(join[SERVER], setting),
         setup.parts.server,
         descent.of(SERVER, setup.parts.server.parameters()),
+        shows_h1=adds_to_the_loss(scenario),
     )
     tasks[f"{scenario.data.label_owner} (label)"] = label_owner(
         join[scenario.data.label_owner],
@@ -140,7 +147,7 @@ def _supply(setup: Setup, network: Network, threads: int) -> Supply:
     )
 
 
-def _setting(setup: Setup, supply: Supply, threads: int) -> Setting:
+def _setting(setup: Setup, supply: Supply, threads: int, noise: Mapping[str, Noise]) -> Setting:
     """What the first layer's protocol is told of the scenario."""
     protocol = setup.scenario.protocol
     return Setting(
@@ -150,6 +157,7 @@ def _setting(setup: Setup, supply: Supply, threads: int) -> Setting:
         sources=supply.sources,
         crypto=protocol.crypto,
         threads=threads,
+        noise=noise,
     )
 
 

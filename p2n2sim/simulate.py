@@ -12,6 +12,7 @@ import simpy
 import torch
 
 from p2n2sim.assemble import Setup
+from p2n2sim.defences import Defences, described
 from p2n2sim.errors import DeadlockError, DeliveryError, PartyLostError, ScenarioError
 from p2n2sim.mpc.prg import derive_key
 from p2n2sim.net import simloop
@@ -98,6 +99,7 @@ def simulate(
             state = session.stored()
             if every is not None:
                 on_checkpoint(state)
+    outcome.defender = described(setup, state.defended)
     if not in_place:
         _write(state.parts, setup.parts)
 
@@ -137,6 +139,7 @@ class _Session:
         self._setup, self._outcome, self._state = setup, outcome, state
         self._on_batch, self._on_pass = on_batch, on_pass
         self._descent = Descent(setup.scenario.train, state.optimisers)
+        self._defences = Defences(setup, state.defended)
         self._several = UnderSharing(setup, state) if under_engine(setup.scenario) else None
         self.depths: dict[str, int] = {}
         self._resumes = 0.0
@@ -195,6 +198,7 @@ class _Session:
             on_crash=lambda number: self._crash(network, number),
             happened=state.happened,
             descent=self._descent,
+            defences=self._defences,
             under_sharing=self._several,
         )
         try:
@@ -267,6 +271,7 @@ class _Session:
             time=self._outcome.virtual_s,
             optimisers=self._descent.kept(),
             shares=self._several.shares if self._several else {},
+            defended=self._defences.kept(),
             depths=self.depths,
             counts=state.counts,
             happened=state.happened,

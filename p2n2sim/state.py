@@ -22,6 +22,8 @@ HEAD = "head"
 Kept = dict[str, list[dict[str, torch.Tensor]]]
 """Owner -> for each of its parameters, in order, what its optimiser remembers of it, by name."""
 
+Defended = dict[str, torch.Tensor]
+
 
 @dataclass(kw_only=True)
 class State:
@@ -37,6 +39,7 @@ class State:
         time: virtual time in seconds.
         optimisers: what they remember: momentum, Adam's moments, numbers of updates.
         shares: of the weights under secret sharing, by holder.
+        defended: each holder's decoder, its optimiser, and what was measured in the epoch.
         depths: of each plug, the longest chain of messages that it has received.
         counts: of the messages sent so far; not turned back when a session is repeated.
         happened: numbers of the faults that do not happen again; not turned back, either.
@@ -48,6 +51,7 @@ class State:
     time: float = 0.0
     optimisers: Kept = field(default_factory=dict)
     shares: dict[str, Weights] = field(default_factory=dict)
+    defended: dict[str, Defended] = field(default_factory=dict)
     depths: dict[str, int] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
     happened: list[int] = field(default_factory=list)

@@ -171,6 +171,7 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
         },
         "metrics": {name: float(last[name]) for name in kept},
         "baseline": {name: float(last[f"plain_{name}"]) for name in kept},
+        **({"defender": outcome.defender} if outcome.defender else {}),
         **times_and_traffic(outcome.ledger, batches_frame(outcome), outcome.virtual_s),
         "views": {party: view._asdict() for party, view in outcome.ledger.views(outcome.parties).items()},
     }

@@ -55,6 +55,7 @@ class Purpose(IntEnum):
     ENCRYPTION = 12  # randomness of a batch's ciphertexts
     CORRELATED = 13  # everything that a dealer gives for one batch of several layers under sharing
     LABELS = 14
+    NOISE = 15  # on h1
     LANGEVIN = 20  # the noise of an update of somebody's weights
 
 

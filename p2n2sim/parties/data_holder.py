@@ -14,6 +14,7 @@ from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.nn.optimisers import update_flops
 from p2n2sim.nn.training import product
+from p2n2sim.parties.defence import Defender
 from p2n2sim.parties.schedule import Batch
 
 
@@ -36,6 +37,7 @@ async def data_holder(
     first_layer: FirstLayerHolder,
     optimiser: torch.optim.Optimizer,
     *,
+    defender: Defender | None = None,
     on_batch: Callable[[Batch], object] = lambda batch: None,
 ) -> None:
     """Trains theta_i in place.
@@ -48,6 +50,7 @@ async def data_holder(
         theta: its rows of the first layer's weights, (k_i, n) float32.
         first_layer: the protocol by which the server comes to know h1.
         optimiser: over theta alone.
+        defender: what the holders add to the loss, if anything.
         on_batch: told of every batch as it begins.
     """
     await first_layer.prepare(X_train, X_test)
@@ -57,15 +60,23 @@ async def data_holder(
         X = np.take(X_train if training else X_test, batch.rows, axis=0)  # (m, k_i); faster than X[rows]
         await first_layer.forward(X, theta.numpy(), batch.step)  # Algorithm 2 line 4
         if training:
+            added = await defender.gradient(X, batch) if defender else None  # lines 5 and 12, (m, n)
             d_1 = (await me.recv(SERVER, FirstHiddenGradient)).d_1  # (m, n)
             await me.compute(
-                partial(_update, theta, X, d_1, optimiser),
-                Cost(flops=2 * X.size * theta.shape[1] + update_flops(optimiser, theta.numel()), messages=1),
+                partial(_update, theta, X, d_1, added, optimiser),
+                Cost(
+                    flops=2 * X.size * theta.shape[1]
+                    + update_flops(optimiser, theta.numel())
+                    + (0 if added is None else added.size),
+                    messages=1,
+                ),
                 label="update theta",
             )  # line 11
 
 
-def _update(theta: torch.Tensor, X: Floats, d_1: Floats, optimiser: torch.optim.Optimizer) -> None:
-    """dL/dtheta_i = X_i^T dL/dh1, computed where X_i is."""
-    theta.grad = torch.from_numpy(product(X.T, d_1))  # (k_i, n)
+def _update(
+    theta: torch.Tensor, X: Floats, d_1: Floats, added: Floats | None, optimiser: torch.optim.Optimizer
+) -> None:
+    """dL/dtheta_i = X_i^T dL/dh1, computed where X_i is, with what the defenders add to dL/dh1."""
+    theta.grad = torch.from_numpy(product(X.T, d_1 if added is None else d_1 + added))  # (k_i, n)
     optimiser.step()

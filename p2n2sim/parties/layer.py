@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from p2n2sim.messages import Ring
 from p2n2sim.mpc.beaver import Masks
+from p2n2sim.parties.noise import NO_NOISE, Noise
 from p2n2sim.parties.schedule import Schedule
 
 
@@ -72,6 +73,7 @@ class Setting:
         sources: where each holder's triples come from; none unless the protocol uses them.
         crypto: ``real`` ciphertexts, or ``modelled`` ones.
         threads: over how many threads a product may be split; changes no bit.
+        noise: what each holder adds to its part of h1; nothing unless given.
     """
 
     layer: FirstLayer
@@ -80,3 +82,8 @@ class Setting:
     sources: Mapping[str, TripleSource] = field(default_factory=dict)
     crypto: Literal["real", "modelled"] = "real"
     threads: int = 1
+    noise: Mapping[str, Noise] = field(default_factory=dict)
+
+    def noise_of(self, holder: str) -> Noise:
+        """What a holder adds to its part of h1."""
+        return self.noise.get(holder, NO_NOISE)

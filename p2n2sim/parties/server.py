@@ -9,7 +9,14 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from p2n2sim.messages import FirstHiddenGradient, Floats, LastHidden, LastHiddenGradient, LayerGradient
+from p2n2sim.messages import (
+    FirstHidden,
+    FirstHiddenGradient,
+    Floats,
+    LastHidden,
+    LastHiddenGradient,
+    LayerGradient,
+)
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.nn.training import forward_flops
@@ -36,6 +43,7 @@ async def server(
     optimiser: torch.optim.Optimizer,
     *,
     gradient: type[FirstHiddenGradient] | type[LayerGradient] = FirstHiddenGradient,
+    shows_h1: bool = False,
 ) -> None:
     """Trains theta_S in place.
 
@@ -48,11 +56,16 @@ async def server(
         module: theta_S, from h1 (m, n) to h_L (m, q).
         optimiser: over the module's parameters.
         gradient: the message that tells the holders the gradient.
+        shows_h1: whether the holders are shown h1 of training batches, for their defenders.
     """
     await first_layer.prepare()
     for batch in batches:
         h1 = torch.from_numpy(await first_layer.receive())  # Algorithm 2 line 4, (m, n)
         training = batch.stage == "train"
+        if training and shows_h1:
+            await me.compute(lambda: None, Cost(messages=len(holders)), label="show h1")
+            for holder in holders:
+                me.send(holder, FirstHidden(batch.step, h1.numpy()))  # line 5
         flops = forward_flops(module, len(h1))
         h_L = await me.compute(
             partial(_forward, module, h1, training),

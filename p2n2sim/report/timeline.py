@@ -27,6 +27,7 @@ KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("reconstruct h1", "add h1", "hidden layers forward", "hidden layers backward"),
     ),
     ("head, loss, update", style.PURPLE, ("predict", "predict, loss, gradient", "update theta")),
+    ("defender", style.YELLOW, ("show h1", "defender")),
 )
 COLOUR = {label: colour for _, colour, labels in KINDS for label in labels}
 PHASES = {"online": style.SKY, "offline": style.YELLOW}

@@ -16,6 +16,7 @@ import tomli_w
 from p2n2sim.data.split import holder_names
 from p2n2sim.data.tabular import SUFFIXES
 from p2n2sim.errors import InputError, ScenarioError
+from p2n2sim.scenario.defences import check_defences
 from p2n2sim.scenario.explain import explain, is_key, shown
 from p2n2sim.scenario.faults import check_faults, without_restarts
 from p2n2sim.scenario.links import check_network
@@ -258,6 +259,7 @@ def _check(scenario: Scenario) -> None:
     check_network(scenario)
     check_protocol(scenario)
     check_training(scenario)
+    check_defences(scenario)
     check_faults(scenario.fault, holders, authenticated=scenario.network.authenticate)
     if scenario.protocol.shadow and (scenario.train.checkpoint_every or not without_restarts(scenario.fault)):
         raise ScenarioError(

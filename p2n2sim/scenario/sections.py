@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from p2n2sim.mpc.prg import derive_key
+from p2n2sim.scenario.defender import Defence, Defender
 from p2n2sim.scenario.faults import Fault
 from p2n2sim.scenario.network import Network
 from p2n2sim.scenario.section import Count, Rate, Section, Share
@@ -233,6 +234,8 @@ class Scenario(Section, frozen=True):
     model: Model = Model()
     train: Train = Train()
     protocol: Protocol = Protocol()
+    defender: Defender = Defender()
+    defence: Defence = Defence()
     network: Network = Network()
     compute: Compute = Compute()
     schedule_seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None

@@ -27,6 +27,7 @@ from p2n2sim.mpc.prg import Purpose
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.parties.layer import FirstLayer, TripleSource
+from p2n2sim.parties.noise import NO_NOISE, Noise
 
 ROUNDS = 3
 """Inputs, masked shares, shares of h1."""
@@ -41,16 +42,25 @@ class Algorithm1Holder:
         triples: where its shares of the triples come from.
         key: 16 bytes known to this holder alone, for the shares of its own inputs.
         threads: over how many threads a ring product may be split; changes no bit.
+        noise: what it adds to its share of h1.
     """
 
     def __init__(
-        self, me: Endpoint, layer: FirstLayer, triples: TripleSource, *, key: bytes, threads: int = 1
+        self,
+        me: Endpoint,
+        layer: FirstLayer,
+        triples: TripleSource,
+        *,
+        key: bytes,
+        threads: int = 1,
+        noise: Noise = NO_NOISE,
     ) -> None:
         self._me = me
         self._layer = layer
         self._triples = triples
         self._key = key
         self._threads = threads
+        self._noise = noise
         self._others = [name for name in layer.holders if name != me.name]
 
     async def prepare(self, X_train: Floats, X_test: Floats) -> None:
@@ -72,8 +82,12 @@ class Algorithm1Holder:
         triple = beaver.Triple(masks.U, masks.V, await self._triples.product(step, len(X)))
         # Lines 5 to 9: X_j F + E V_j + Z_j = <X>_j <theta>_j + <X_1 theta_2>_j + <X_2 theta_1>_j
         h1_j = await self._me.compute(
-            lambda: beaver.product_share(X_j, E, F, triple, threads=self._threads),
-            self._product_cost(len(X)),
+            lambda: self._noise.on_share(
+                beaver.product_share(X_j, E, F, triple, threads=self._threads),
+                step,
+                2 * self._layer.fractional_bits,
+            ),
+            self._product_cost(len(X)) + self._noise.cost(len(X) * self._layer.units),
             label="multiply",
         )
         self._me.send(SERVER, HiddenShare(step, h1_j))  # line 10

@@ -16,6 +16,7 @@ from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.parties import seeds
 from p2n2sim.parties.first_layer.algorithm1 import Algorithm1Holder, masked_elements
 from p2n2sim.parties.layer import FirstLayer, TripleSource
+from p2n2sim.parties.noise import NO_NOISE, Noise
 from p2n2sim.parties.seeds import Seeds
 
 ROUNDS = 2
@@ -31,12 +32,20 @@ class Algorithm1PrgHolder(Algorithm1Holder):
         triples: where its shares of the triples come from.
         seed: of all keys.
         threads: over how many threads a ring product may be split; changes no bit.
+        noise: what it adds to its share of h1.
     """
 
     def __init__(
-        self, me: Endpoint, layer: FirstLayer, triples: TripleSource, *, seed: int, threads: int = 1
+        self,
+        me: Endpoint,
+        layer: FirstLayer,
+        triples: TripleSource,
+        *,
+        seed: int,
+        threads: int = 1,
+        noise: Noise = NO_NOISE,
     ) -> None:
-        super().__init__(me, layer, triples, key=b"", threads=threads)
+        super().__init__(me, layer, triples, key=b"", threads=threads, noise=noise)
         self._seeds = Seeds(me, layer, seed)
 
     async def prepare(self, X_train: Floats, X_test: Floats) -> None:

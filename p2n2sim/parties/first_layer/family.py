@@ -60,12 +60,18 @@ def _algorithm1(me: Endpoint, setting: Setting) -> FirstLayerHolder:
         setting.sources[me.name],
         key=derive_key(setting.seed, "inputs", me.name),
         threads=setting.threads,
+        noise=setting.noise_of(me.name),
     )
 
 
 def _algorithm1_prg(me: Endpoint, setting: Setting) -> FirstLayerHolder:
     return algorithm1_prg.Algorithm1PrgHolder(
-        me, setting.layer, setting.sources[me.name], seed=setting.seed, threads=setting.threads
+        me,
+        setting.layer,
+        setting.sources[me.name],
+        seed=setting.seed,
+        threads=setting.threads,
+        noise=setting.noise_of(me.name),
     )
 
 
@@ -77,6 +83,7 @@ def _masked_once(me: Endpoint, setting: Setting) -> FirstLayerHolder:
         setting.schedule,
         seed=setting.seed,
         threads=setting.threads,
+        noise=setting.noise_of(me.name),
     )
 
 
@@ -93,6 +100,7 @@ def _homomorphic(title: str, name: str) -> Member:
             setting.layer,
             scheme.of(setting.crypto),
             key=derive_key(setting.seed, "encryption", me.name),
+            noise=setting.noise_of(me.name),
         ),
         server=lambda me, setting: homomorphic.HomomorphicServer(
             me, setting.layer, scheme.of(setting.crypto), key=derive_key(setting.seed, "key pair", SERVER)
@@ -139,7 +147,9 @@ MEMBERS: Mapping[str, Member] = MappingProxyType(
         ),
         "masked-sum": Member(
             title="masked sum",
-            holder=lambda me, setting: masked_sum.MaskedSumHolder(me, setting.layer, seed=setting.seed),
+            holder=lambda me, setting: masked_sum.MaskedSumHolder(
+                me, setting.layer, seed=setting.seed, noise=setting.noise_of(me.name)
+            ),
             server=_add_shares,
             payload=masked_sum.payload_by_link,
             rounds=masked_sum.ROUNDS + 3,
@@ -150,7 +160,7 @@ MEMBERS: Mapping[str, Member] = MappingProxyType(
         "paillier": _homomorphic("homomorphic sum (Paillier)", "paillier"),
         "plaintext": Member(
             title="split learning",
-            holder=lambda me, setting: plaintext.PlaintextHolder(me),
+            holder=lambda me, setting: plaintext.PlaintextHolder(me, setting.noise_of(me.name)),
             server=lambda me, setting: plaintext.PlaintextServer(me, setting.layer.holders),
             payload=plaintext.payload_by_link,
             rounds=plaintext.ROUNDS + 3,

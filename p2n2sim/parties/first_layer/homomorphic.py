@@ -40,6 +40,7 @@ from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.nn.training import product
 from p2n2sim.parties.layer import FirstLayer
+from p2n2sim.parties.noise import NO_NOISE, Noise
 
 ROUNDS = 2
 """The chain of two holders; each further one takes another round."""
@@ -92,9 +93,13 @@ class HomomorphicHolder:
         layer: the first layer.
         scheme: how to encrypt.
         key: 16 bytes known to this holder alone, for the randomness of its ciphertexts.
+        noise: what it adds to its summand before it encrypts it.
     """
 
-    def __init__(self, me: Endpoint, layer: FirstLayer, scheme: Scheme, *, key: bytes) -> None:
+    def __init__(
+        self, me: Endpoint, layer: FirstLayer, scheme: Scheme, *, key: bytes, noise: Noise = NO_NOISE
+    ) -> None:
+        self._noise = noise
         self._me = me
         self._layer = layer
         self._scheme = scheme
@@ -118,8 +123,9 @@ class HomomorphicHolder:
         me, public = self._me, self._public
         assert public is not None  # `prepare` comes first
         part = await me.compute(
-            lambda: self._summand(X, theta),
-            Cost(flops=2 * X.size * theta.shape[1], moved_bytes=12 * len(X) * theta.shape[1]),
+            lambda: self._summand(X, theta, step),
+            Cost(flops=2 * X.size * theta.shape[1], moved_bytes=12 * len(X) * theta.shape[1])
+            + self._noise.cost(len(X) * theta.shape[1]),
             label="multiply",
         )  # (mn,)
         total = await me.compute(
@@ -140,9 +146,10 @@ class HomomorphicHolder:
         else:
             me.send(SERVER, EncryptedHidden(step, part.size, total))
 
-    def _summand(self, X: Floats, theta: Floats) -> Ring:
-        """X_i theta_i in units of 2^-f, int64 (mn,)."""
-        return fixed_point.encode(product(X, theta), self._layer.fractional_bits).reshape(-1)
+    def _summand(self, X: Floats, theta: Floats, step: int) -> Ring:
+        """X_i theta_i, noise included, in units of 2^-f, int64 (mn,)."""
+        bits = self._layer.fractional_bits
+        return self._noise.on_share(fixed_point.encode(product(X, theta), bits), step, bits).reshape(-1)
 
 
 class HomomorphicServer:

@@ -29,6 +29,7 @@ from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.parties import seeds
 from p2n2sim.parties.layer import FirstLayer, TripleSource
+from p2n2sim.parties.noise import NO_NOISE, Noise
 from p2n2sim.parties.schedule import Batch, Schedule
 from p2n2sim.parties.seeds import Seeds
 
@@ -46,6 +47,7 @@ class MaskedOnceHolder:
         schedule: which rows form which batch.
         seed: of all keys.
         threads: over how many threads a ring product may be split; changes no bit.
+        noise: what it adds to its share of h1.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class MaskedOnceHolder:
         *,
         seed: int,
         threads: int = 1,
+        noise: Noise = NO_NOISE,
     ) -> None:
         self._me = me
         self._layer = layer
@@ -64,6 +67,7 @@ class MaskedOnceHolder:
         self._batches: Iterator[Batch] = iter(schedule)
         self._seeds = Seeds(me, layer, seed)
         self._threads = threads
+        self._noise = noise
         self._others = [name for name in layer.holders if name != me.name]
         self._train = self._test = np.empty((0, 2 * layer.features), np.int64)  # X_j beside E
 
@@ -130,14 +134,19 @@ class MaskedOnceHolder:
         Z = await self._triples.product(step, len(X))  # (m, n)
         all_rows = self._train if batch.stage == "train" else self._test
         h1_j = await me.compute(
-            lambda: beaver.product_share_of_rows(
-                np.take(all_rows, batch.rows, axis=0), F, masks.V, Z, threads=self._threads
+            lambda: self._noise.on_share(
+                beaver.product_share_of_rows(
+                    np.take(all_rows, batch.rows, axis=0), F, masks.V, Z, threads=self._threads
+                ),
+                step,
+                2 * layer.fractional_bits,
             ),
             Cost(
                 ring_madds=ring_madds(layer, len(X)),
                 moved_bytes=16 * len(X) * 2 * layer.features,
                 messages=1,
-            ),
+            )
+            + self._noise.cost(len(X) * layer.units),
             label="multiply",
         )
         me.send(SERVER, HiddenShare(step, h1_j))

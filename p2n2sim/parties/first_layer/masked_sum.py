@@ -30,6 +30,7 @@ from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.nn.training import product
 from p2n2sim.parties.layer import FirstLayer
+from p2n2sim.parties.noise import NO_NOISE, Noise
 
 ROUNDS = 1
 """The masked summands."""
@@ -46,9 +47,11 @@ class MaskedSumHolder:
         me: the holder's plug.
         layer: the first layer.
         seed: of all keys.
+        noise: what it adds to its summand.
     """
 
-    def __init__(self, me: Endpoint, layer: FirstLayer, *, seed: int) -> None:
+    def __init__(self, me: Endpoint, layer: FirstLayer, *, seed: int, noise: Noise = NO_NOISE) -> None:
+        self._noise = noise
         self._me = me
         self._layer = layer
         self._private = X25519PrivateKey.from_private_bytes(
@@ -98,14 +101,16 @@ class MaskedSumHolder:
                 random_bytes=8 * others * elements,
                 moved_bytes=(12 + 24 * others) * elements,
                 messages=1,
-            ),
+            )
+            + self._noise.cost(elements),
             label="multiply and mask",
         )
         self._me.send(SERVER, HiddenShare(step, hidden))
 
     def _mask(self, part: Floats, step: int) -> Ring:
         """The encoded summand plus the masks with all later holders, minus those with all earlier ones."""
-        total = fixed_point.encode(part, 2 * self._layer.fractional_bits)  # as a product of two encodings
+        bits = 2 * self._layer.fractional_bits  # as a product of two encodings
+        total = self._noise.on_share(fixed_point.encode(part, bits), step, bits)
         mask = np.empty_like(total)
         for other in self._after:
             total += prg.uniform(self._keys[other], step, total.shape, purpose=Purpose.PAIR_MASK, out=mask)

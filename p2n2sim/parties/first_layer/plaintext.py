@@ -15,6 +15,7 @@ from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.nn.training import product
 from p2n2sim.parties.layer import FirstLayer
+from p2n2sim.parties.noise import NO_NOISE, Noise
 
 ROUNDS = 1
 """The summands of h1."""
@@ -25,10 +26,12 @@ class PlaintextHolder:
 
     Args:
         me: the holder's plug.
+        noise: what it adds to its summand.
     """
 
-    def __init__(self, me: Endpoint) -> None:
+    def __init__(self, me: Endpoint, noise: Noise = NO_NOISE) -> None:
         self._me = me
+        self._noise = noise
 
     async def prepare(self, X_train: Floats, X_test: Floats) -> None:
         """Nothing has to be agreed."""
@@ -36,7 +39,9 @@ class PlaintextHolder:
     async def forward(self, X: Floats, theta: Floats, step: int) -> None:
         """Sends X_i theta_i, (m, k_i) by (k_i, n), to the server."""
         part = await self._me.compute(
-            partial(product, X, theta), Cost(flops=2 * X.size * theta.shape[1], messages=1), label="multiply"
+            lambda: self._noise.on_summand(product(X, theta), step),
+            Cost(flops=2 * X.size * theta.shape[1], messages=1) + self._noise.cost(len(X) * theta.shape[1]),
+            label="multiply",
         )
         self._me.send(SERVER, HiddenPart(step, part))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from p2n2sim.messages import SERVER
+from p2n2sim.parties.defence import payload_by_link as defence_payload
 from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.parties.triples.sources import Triples
@@ -21,6 +22,7 @@ def payload_by_link(
     *,
     first_layer: str = "algorithm1",
     triples: Triples = "dealer",
+    defended: bool = False,
 ) -> dict[str, int]:
     """Payload bytes of one training batch, by link; ring elements take 8 bytes, floats 4.
 
@@ -31,6 +33,7 @@ def payload_by_link(
         last_units: q, width of the last hidden layer.
         first_layer: by which protocol the first layer is computed, a name of `MEMBERS`.
         triples: where its triples come from, if it uses any.
+        defended: whether the holders add to the loss what protects their features.
     """
     member = MEMBERS[first_layer]
     out = Counter(member.payload(layer, rows))
@@ -43,6 +46,8 @@ def payload_by_link(
         *((f"{SERVER}->{holder}", 4 * rows * layer.units) for holder in layer.holders),  # line 11: dL/dh1
     ):
         out[link] += payload
+    if defended:
+        out.update(defence_payload(layer, rows))
     return dict(out)
 
 
