@@ -95,7 +95,7 @@ def _run(
             )
         if not fixed:
             target = folder.next_free(RUNS / scenario.name)  # another run may have come first
-        folder.save(result, target, force=force)
+        folder.save(result, target, force=force, views=result.views)
     except (KeyboardInterrupt, DeliveryError, PartyLostError) as error:
         if outcome.ledger.rows:
             kept = folder.save_interrupted(scenario, outcome, target)

@@ -13,6 +13,7 @@ from p2n2sim.net.ledger import Ledger
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.parties.secret_layers.shadow import Shadow
+from p2n2sim.views import Sights
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Outcome:
         journals: what every task did, in order, a table for each session between checkpoints.
         lost: who dropped out -> number of the batch, from 1, and virtual time in seconds.
         virtual_s: the clock at the end.
+        sights: what the parties saw whose views are recorded.
     """
 
     ledger: Ledger = field(default_factory=Ledger)
@@ -40,6 +42,7 @@ class Outcome:
     journals: list[pd.DataFrame] = field(default_factory=list)
     lost: dict[str, tuple[int, float]] = field(default_factory=dict)
     virtual_s: float = 0.0
+    sights: Sights = field(default_factory=dict)
 
     def compute_frame(self) -> pd.DataFrame:
         """One row for every piece of local work: party, start_s, end_s, label."""
