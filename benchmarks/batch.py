@@ -22,7 +22,7 @@ from p2n2sim.baselines.plain import train_step
 from p2n2sim.data.sets import Dataset
 from p2n2sim.data.split import columns
 from p2n2sim.nn.network import Parts, PlainNetwork, build
-from p2n2sim.nn.training import sgd
+from p2n2sim.nn.optimisers import sgd
 from p2n2sim.parties.schedule import Batch, Schedule
 from p2n2sim.scenario.load import parse
 from p2n2sim.simulate import Outcome, simulate

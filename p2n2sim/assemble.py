@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from p2n2sim.data.prepare import prepare
 from p2n2sim.data.sets import Dataset
-from p2n2sim.data.split import columns, columns_by_name, holder_names
+from p2n2sim.data.split import columns, columns_by_name, holder_names, strips
 from p2n2sim.errors import DataError, ScenarioError
 from p2n2sim.messages import DEALER, SERVER
 from p2n2sim.net.cpu import Cost
@@ -24,6 +26,7 @@ from p2n2sim.parties.first_layer import homomorphic
 from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.parties.schedule import Schedule
 from p2n2sim.scenario.machines import machine
+from p2n2sim.scenario.protocol import all_layers
 from p2n2sim.scenario.sections import Compute, Scenario
 
 MAX_REAL_CRYPTO_S = 20 * 60.0
@@ -92,6 +95,12 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
             f"the data found ({dataset.source}) are not those of the recorded run",
             "name their directory with --data, or remove the key to run on these",
         )
+    if dataset.classes > 2 and scenario.protocol.layers_under_sharing == all_layers(scenario):
+        raise ScenarioError(
+            "protocol.secret_layers",
+            f"the label's head cannot be under secret sharing with {dataset.classes} classes",
+            f"at most {all_layers(scenario) - 1} would do, or a label of two classes",
+        )
     if train.batch_size > len(dataset.y_train):
         raise ScenarioError(
             "train.batch_size",
@@ -117,7 +126,7 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
         scenario=msgspec.structs.replace(scenario, data=resolved, sweep={}),
         dataset=dataset,
         blocks=blocks,
-        parts=_build(scenario, dataset.features),
+        parts=_build(scenario, dataset),
         schedule=schedule,
     )
     _check_effort(setup)
@@ -153,10 +162,12 @@ def _split_columns(scenario: Scenario, dataset: Dataset) -> tuple[Dataset, tuple
             f"{holders} holders for {dataset.features} features",
             f"every holder needs one: at most {dataset.features} holders would do",
         )
+    if split == "left-right":
+        return _reordered(dataset, strips(dataset.image, holders))
     if isinstance(split, str):
         if split != "even":
             raise ScenarioError(
-                "data.split", f"{split!r}", '"even", column counts or lists of names would do'
+                "data.split", f"{split!r}", '"even", "left-right", column counts or lists of names would do'
             )
         return dataset, columns(dataset.features, holders)
     counts = [part for part in split if isinstance(part, int)]
@@ -169,8 +180,12 @@ def _split_columns(scenario: Scenario, dataset: Dataset) -> tuple[Dataset, tuple
         )
     if counts:
         return dataset, columns(dataset.features, holders, counts)
-    owned = columns_by_name(dataset.feature_names, groups)
-    blocks = columns(dataset.features, holders, [len(part) for part in owned])
+    return _reordered(dataset, columns_by_name(dataset.feature_names, groups))
+
+
+def _reordered(dataset: Dataset, owned: Sequence[NDArray[np.intp]]) -> tuple[Dataset, tuple[slice, ...]]:
+    """With the columns that each holder owns one after the other."""
+    blocks = columns(dataset.features, len(owned), [len(part) for part in owned])
     order = np.concatenate(owned)
     return dataclasses.replace(
         dataset,
@@ -180,15 +195,16 @@ def _split_columns(scenario: Scenario, dataset: Dataset) -> tuple[Dataset, tuple
     ), blocks
 
 
-def _build(scenario: Scenario, features: int) -> Parts:
+def _build(scenario: Scenario, dataset: Dataset) -> Parts:
     model = scenario.model
     return build(
-        features,
+        dataset.features,
         model.hidden,
         model.activation_list,
         initialisation=model.initialisation,
         seed=scenario.train.seed,
         server=_factory(model.server) if model.server is not None else None,
+        logits=dataset.logits,
     )
 
 

@@ -152,9 +152,12 @@ class Checkpoints:
             random=torch.from_numpy(arrays["random"]),
             step=told["step"],
             time=told["time"],
-            momenta={
-                name: [_tensor(arrays.get(f"momentum/{name}/{i}")) for i in range(count)]
-                for name, count in told["momenta"]
+            optimisers={
+                name: [
+                    {key: torch.from_numpy(arrays[f"optimiser/{name}/{i}/{key}"]) for key in keys}
+                    for i, keys in enumerate(remembered)
+                ]
+                for name, remembered in told["optimisers"]
             },
             shares={name: _share(arrays, name, layers) for name, layers in told["shares"]},
             depths=told["depths"],
@@ -172,7 +175,7 @@ def _described(state: State, outcome: Outcome) -> dict[str, Any]:
         "happened": state.happened,
         "links": [(*link, count) for link, count in state.counts.links.items()],
         "senders": state.counts.parties,
-        "momenta": [(name, len(kept)) for name, kept in state.momenta.items()],
+        "optimisers": [(name, [list(of) for of in kept]) for name, kept in state.optimisers.items()],
         "shares": [(name, len(share.W)) for name, share in state.shares.items()],
         "parties": outcome.parties,
         "plugs": list(outcome.intervals),
@@ -186,8 +189,9 @@ def _arrays(state: State) -> Arrays:
     out["theta"], out["random"] = parts.theta.numpy(), state.random.numpy()
     for name, module in (("server", parts.server), ("head", parts.head)):
         out |= {f"{name}/{key}": value.numpy() for key, value in module.state_dict().items()}
-    for name, momenta in state.momenta.items():
-        out |= {f"momentum/{name}/{i}": v.numpy() for i, v in enumerate(momenta) if v is not None}
+    for name, kept in state.optimisers.items():
+        for i, remembered in enumerate(kept):
+            out |= {f"optimiser/{name}/{i}/{key}": value.numpy() for key, value in remembered.items()}
     for name, share in state.shares.items():
         out |= {f"share/{name}/W/{i}": W for i, W in enumerate(share.W)}
         out |= {f"share/{name}/b/{i}": b for i, b in enumerate(share.b) if b is not None}
@@ -243,7 +247,3 @@ def _passes_from(arrays: Arrays) -> Iterator[Pass]:
 
 def _rows(frame: pd.DataFrame) -> list[Any]:
     return list(frame.itertuples(index=False, name=None))
-
-
-def _tensor(array: NDArray[Any] | None) -> torch.Tensor | None:
-    return None if array is None else torch.from_numpy(array)

@@ -305,12 +305,14 @@ def list_data(data_dir: Path | None) -> None:
     console = Console()
     for entry in catalogue(data_dir):
         console.print(entry.name, style="bold", highlight=False)
-        _say(console, f"  {entry.title}\n  found: {entry.path or 'nowhere'}")
+        found = "shipped with scikit-learn" if entry.shipped else entry.path or "nowhere"
+        _say(console, f"  {entry.title}\n  found: {found}")
         if entry.problem:
             _say(console, f"  cannot be used: {entry.problem}")
         else:
             _say(console, f"  a run would use: {entry.source}")
-            _say(console, f"  {entry.rows:,} rows, {entry.features} features, {entry.positives:,} of class 1")
+            classes = f"{entry.positives:,} of class 1" if entry.classes == 2 else f"{entry.classes} classes"
+            _say(console, f"  {entry.rows:,} rows, {entry.features} features, {classes}")
 
 
 def fetch(name: str, to: Path) -> None:

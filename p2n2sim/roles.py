@@ -21,7 +21,7 @@ from p2n2sim.parties.schedule import Batch
 from p2n2sim.parties.server import server
 from p2n2sim.parties.triples.supply import Order, Supply, Work
 from p2n2sim.scenario.machines import machine
-from p2n2sim.state import Descent
+from p2n2sim.state import HEAD, Descent
 from p2n2sim.under_sharing import UnderSharing
 
 OnCrash = Callable[[int], object]
@@ -105,7 +105,7 @@ def tasks_of(
         data.y_train,
         data.y_test,
         setup.parts.head,
-        descent.of("head", setup.parts.head.parameters()),
+        descent.of(HEAD, setup.parts.head.parameters()),
         reduction=scenario.train.loss_reduction,
         on_pass=on_pass,
     )

@@ -30,7 +30,7 @@ from p2n2sim.parties.schedule import Batch
 from p2n2sim.recording import kept
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome, simulate
-from p2n2sim.state import State
+from p2n2sim.state import State, plain_optimiser
 from p2n2sim.summary import batches_frame, metrics_frame, summarise
 
 
@@ -191,7 +191,7 @@ def weights_sha256(parts: Parts) -> str:
 
 
 def _train_plain(setup: Setup, plain: PlainNetwork) -> list[Pass]:
-    train, data = setup.scenario.train, setup.dataset
+    train, data, layer = setup.scenario.train, setup.dataset, setup.layer
     with torch.random.fork_rng(devices=[]):  # as in the simulation: a module of the user may draw
         torch.manual_seed(train.seed)
         return train_plain(
@@ -201,8 +201,7 @@ def _train_plain(setup: Setup, plain: PlainNetwork) -> list[Pass]:
             data.y_train,
             data.X_test,
             data.y_test,
-            learning_rate=train.learning_rate,
-            momentum=train.momentum,
+            optimiser=plain_optimiser(train, plain, dict(zip(layer.holders, layer.widths, strict=True))),
             reduction=train.loss_reduction,
         )
 

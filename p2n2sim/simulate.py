@@ -154,7 +154,7 @@ class _Session:
         self._last = last
         self._setup, self._outcome, self._state = setup, outcome, state
         self._on_batch, self._on_pass = on_batch, on_pass
-        self._descent = Descent(setup.scenario.train, state.momenta)
+        self._descent = Descent(setup.scenario.train, state.optimisers)
         self._several = UnderSharing(setup, state) if under_engine(setup.scenario) else None
         self.depths: dict[str, int] = {}
         self._resumes = 0.0
@@ -283,7 +283,7 @@ class _Session:
             random=torch.get_rng_state(),
             step=setup.schedule.end,
             time=self._outcome.virtual_s,
-            momenta=self._descent.momenta(),
+            optimisers=self._descent.kept(),
             shares=self._several.shares if self._several else {},
             depths=self.depths,
             counts=state.counts,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
+from scipy.special import expit, softmax
 from sklearn.metrics import roc_auc_score
 
 from p2n2sim.assemble import Setup
@@ -24,8 +24,9 @@ from p2n2sim.simulate import Outcome
 def metrics_frame(protocol: Sequence[Pass], plain: Sequence[Pass], y_test: Floats) -> pd.DataFrame:
     """A row for every epoch.
 
-    Columns: epoch, loss_train, loss_test, auc, and the same of the plain network with the prefix
-    ``plain_``. Losses are means over rows; the test columns are missing in epochs without a prediction.
+    Columns: epoch, loss_train, loss_test, auc, with more than two classes accuracy, and the same of the plain
+    network with the prefix ``plain_``. Losses are means over rows; the test columns are missing in epochs
+    without a prediction.
     """
     own = pd.DataFrame(_by_epoch(protocol, y_test)).set_index("epoch")
     other = pd.DataFrame(_by_epoch(plain, y_test)).set_index("epoch").add_prefix("plain_")
@@ -43,19 +44,42 @@ def _by_epoch(passes: Sequence[Pass], y_test: Floats) -> list[dict[str, float]]:
         else:
             row["loss_test"] = done.loss
             row["auc"] = auc(y_test, done.logits)
+            if done.logits.ndim == 2:
+                row["accuracy"] = accuracy(y_test, done.logits)
     return list(rows.values())
 
 
 def auc(y: Floats, logits: Floats) -> float:
     """Area under the ROC curve of the predicted probabilities (Eq. 2); NaN when a logit is no number.
 
+    With more than two classes it is the mean over those that occur of each against the rest.
+
     Args:
-        y: (m,), 0.0 or 1.0.
-        logits: (m,).
+        y: (m,), 0.0 to c - 1.
+        logits: (m,), or (m, c) for c classes.
     """
     if np.isnan(logits).any():
         return math.nan
-    return float(roc_auc_score(y, expit(logits.astype(np.float64))))
+    if logits.ndim == 1:
+        return float(roc_auc_score(y, expit(logits.astype(np.float64))))
+    p = softmax(logits.astype(np.float64), axis=1)
+    return float(np.mean([roc_auc_score(y == c, p[:, int(c)]) for c in np.unique(y)]))
+
+
+def accuracy(y: Floats, logits: Floats) -> float:
+    """Share of the rows whose largest logit is that of their class; NaN when a logit is no number.
+
+    Args:
+        y: (m,), 0.0 to c - 1.
+        logits: (m, c).
+    """
+    return math.nan if np.isnan(logits).any() else float(np.mean(logits.argmax(axis=1) == y))
+
+
+def quality(y: Floats, logits: Floats) -> str:
+    """AUC, and accuracy with more than two classes, as text; arguments as of `auc`."""
+    told = f"AUC {in_digits(auc(y, logits), 4)}"
+    return f"{told}, accuracy {in_digits(accuracy(y, logits), 4)}" if logits.ndim == 2 else told
 
 
 def in_digits(value: float | None, digits: int) -> str:
@@ -117,6 +141,7 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
     """What `summary.json` says, except the hashes of the weights and the wall time."""
     scenario, dataset = setup.scenario, setup.dataset
     last = metrics.iloc[-1]
+    measures = [name for name in ("auc", "accuracy", "loss_train", "loss_test") if name in metrics]
     return {
         "scenario": scenario.name,
         "title": scenario.title,
@@ -133,12 +158,13 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
             "rows_train": len(dataset.y_train),
             "rows_test": len(dataset.y_test),
             "features": dataset.features,
+            **({} if dataset.classes == 2 else {"classes": dataset.classes}),
             "holders": scenario.data.holders,
             "widths": [block.stop - block.start for block in setup.blocks],
             "fingerprint": scenario.data.fingerprint,
         },
-        "metrics": {name: float(last[name]) for name in ("auc", "loss_train", "loss_test")},
-        "baseline": {name: float(last[f"plain_{name}"]) for name in ("auc", "loss_train", "loss_test")},
+        "metrics": {name: float(last[name]) for name in measures},
+        "baseline": {name: float(last[f"plain_{name}"]) for name in measures},
         **times_and_traffic(outcome.ledger, batches_frame(outcome), outcome.virtual_s),
         "views": {party: view._asdict() for party, view in outcome.ledger.views(outcome.parties).items()},
     }

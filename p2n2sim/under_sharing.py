@@ -36,7 +36,7 @@ from p2n2sim.parties.server import server
 from p2n2sim.scenario.machines import machine
 from p2n2sim.scenario.protocol import all_layers
 from p2n2sim.scenario.sections import Scenario
-from p2n2sim.state import Descent, State
+from p2n2sim.state import HEAD, Descent, State
 
 _PIECEWISE: dict[str, Activation] = {
     "sigmoid": activations.THREE_PIECE_SIGMOID,
@@ -155,7 +155,7 @@ class UnderSharing:
                 setup.dataset.y_train,
                 setup.dataset.y_test,
                 setup.parts.head,
-                descent.of("head", setup.parts.head.parameters()),
+                descent.of(HEAD, setup.parts.head.parameters()),
                 reduction=train.loss_reduction,
                 on_pass=on_pass,
             ),

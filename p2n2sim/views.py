@@ -70,7 +70,7 @@ class Decoding:
 class Recorder:
     """Keeps what some parties see; a tap of a network, shown everything that is sent.
 
-    A batch that is repeated after a crash is seen again, and counts once.
+    What a party itself sends in the clear it knows, too: that is kept under ``sent LABEL``. A batch that is repeated after a crash is seen again, and counts once.
 
     Args:
         parties: whose views are kept.
@@ -101,7 +101,11 @@ class Recorder:
 
     def __call__(self, sender: str, receiver: str, message: Message) -> None:
         """Sees a message."""
-        if receiver not in self._parties or message.step not in self._rows:
+        if message.step not in self._rows:
+            return
+        if sender in self._parties:
+            self._own(sender, message)
+        if receiver not in self._parties:
             return
         plan = layout(type(message))
         for (name, _), reveal in zip(plan.arrays, plan.reveals, strict=True):
@@ -113,6 +117,13 @@ class Recorder:
                 self._keep(Source(receiver, reveal.what, ""), message.step, numbers)
             if reveal.how == "opens" or reveal.summand_of:
                 self._collect(sender, receiver, message, name, reveal)
+
+    def _own(self, sender: str, message: Message) -> None:
+        """What a party has computed, and says to others."""
+        plan = layout(type(message))
+        for (name, _), reveal in zip(plan.arrays, plan.reveals, strict=True):
+            if reveal.how == "clear":
+                self._keep(Source(sender, f"sent {reveal.what}", ""), message.step, getattr(message, name))
 
     def _collect(self, sender: str, receiver: str, message: Message, name: str, reveal: Reveal) -> None:
         """One of several arrays that add up to a value; what its receiver has of its own is not sent."""

@@ -22,6 +22,7 @@ from p2n2sim.nn.network import PlainNetwork
 from p2n2sim.parties.first_layer import traffic
 from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.simulate import Outcome, simulate, tasks_of
+from p2n2sim.state import plain_optimiser
 from p2n2sim.wire import Message, decode, encode, layout
 from tests.small import small_setup
 
@@ -41,14 +42,13 @@ def listen(setup: Setup, **options: Any) -> tuple[Outcome, Spoken]:
 
 def plain_after(setup: Setup) -> PlainNetwork:
     """The plain network after the same schedule from the same initial weights."""
-    train, data = setup.scenario.train, setup.dataset
+    train, data, layer = setup.scenario.train, setup.dataset, setup.layer
     network = PlainNetwork(setup.parts)
     arguments = setup.schedule, data.X_train, data.y_train, data.X_test, data.y_test
     train_plain(
         network,
         *arguments,
-        learning_rate=train.learning_rate,
-        momentum=train.momentum,
+        optimiser=plain_optimiser(train, network, dict(zip(layer.holders, layer.widths, strict=True))),
         reduction=train.loss_reduction,
     )
     return network

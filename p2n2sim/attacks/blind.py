@@ -44,7 +44,9 @@ def by_marginals(h1: Matrix, marginals: Matrix, seed: int) -> Matrix:
         warnings.simplefilter("ignore", ConvergenceWarning)  # what it has by then is as good a guess as any
         components = ica.fit_transform(h1)  # (m, count)
     known = _shape(marginals[:, varying])  # (quantiles, features)
-    costs = np.stack([_distances(_shape(sign * components), known) for sign in (1, -1)])  # (2, count, features)
+    costs = np.stack(
+        [_distances(_shape(sign * components), known) for sign in (1, -1)]
+    )  # (2, count, features)
     rows, columns = linear_sum_assignment(costs.min(axis=0))
     for row, column in zip(rows, columns, strict=True):
         sign = 1 if costs[0, row, column] <= costs[1, row, column] else -1

@@ -9,7 +9,7 @@ import torch
 
 from p2n2sim.messages import Floats
 from p2n2sim.nn.network import PlainNetwork
-from p2n2sim.nn.training import logistic_loss, sgd
+from p2n2sim.nn.training import label_loss
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Schedule
 
@@ -22,8 +22,7 @@ def train_plain(
     X_test: Floats,
     y_test: Floats,
     *,
-    learning_rate: float,
-    momentum: float,
+    optimiser: torch.optim.Optimizer,
     reduction: str,
 ) -> list[Pass]:
     """Trains the network in place with the schedule's batches.
@@ -35,14 +34,12 @@ def train_plain(
         y_train: (rows_train,).
         X_test: (rows_test, k).
         y_test: (rows_test,).
-        learning_rate: of the gradient descent.
-        momentum: of the gradient descent.
+        optimiser: over the network's parameters.
         reduction: ``sum`` or ``mean`` of the rows' losses.
 
     Returns:
         The same passes as the label's owner would report.
     """
-    optimiser = sgd(network.parameters(), learning_rate=learning_rate, momentum=momentum)
     passes = []
     for (epoch, stage), group in groupby(schedule, key=lambda batch: (batch.epoch, batch.stage)):
         losses, rows, logits = [], [], []
@@ -65,7 +62,7 @@ def train_step(
     network: PlainNetwork, optimiser: torch.optim.Optimizer, X: Floats, y: Floats, *, reduction: str
 ) -> float:
     """One gradient step on a batch (m, k), (m,); returns the loss before it, summed over the rows."""
-    loss = logistic_loss(network.train()(torch.from_numpy(X)), torch.from_numpy(y), reduction=reduction)
+    loss = label_loss(network.train()(torch.from_numpy(X)), torch.from_numpy(y), reduction=reduction)
     optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
@@ -73,9 +70,9 @@ def train_step(
 
 
 def _predict(network: PlainNetwork, X: Floats, y: Floats) -> tuple[float, Floats]:
-    """The loss summed over the rows, and the logits (m,)."""
+    """The loss summed over the rows, and the logits (m,), or (m, c)."""
     with torch.no_grad():
         logits = network.eval()(torch.from_numpy(X))
-        summed = logistic_loss(logits, torch.from_numpy(y), reduction="sum").item()
+        summed = label_loss(logits, torch.from_numpy(y), reduction="sum").item()
     result: Floats = logits.numpy()
     return summed, result

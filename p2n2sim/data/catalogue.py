@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from p2n2sim.data import creditcard, distress
-from p2n2sim.data.find import FILES, directories, locate
+from p2n2sim.data import creditcard, digits, distress, mnist
+from p2n2sim.data.find import directories, locate
 from p2n2sim.data.own import load_own
 from p2n2sim.data.sets import Table
 from p2n2sim.data.tabular import SUFFIXES
 from p2n2sim.errors import DataError, ScenarioError
 
-TITLES: Final[Mapping[str, str]] = {creditcard.NAME: creditcard.TITLE, distress.NAME: distress.TITLE}
+TITLES: Final[Mapping[str, str]] = {
+    known.NAME: known.TITLE for known in (creditcard, distress, mnist, digits)
+}
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,14 @@ class Entry:
     Attributes:
         name: what scenarios call it.
         title: what it is and who published it.
-        path: the file that was found; None when there is none and a stand-in would be used.
+        path: the file or directory that was found; None when there is none and a stand-in would be used.
         source: what the numbers would be, in one line; empty when the file found cannot be used.
         rows: rows before the split, resampled ones included.
         features: columns after encoding.
-        positives: rows of class 1.
+        positives: rows of class 1, where there are two classes.
         problem: why the file found cannot be used; empty when it can.
+        classes: how many there are.
+        shipped: it comes with the package, or with one that it needs.
     """
 
     name: str
@@ -40,6 +44,8 @@ class Entry:
     features: int
     positives: int
     problem: str = ""
+    classes: int = 2
+    shipped: bool = False
 
 
 def catalogue(data_dir: Path | None = None) -> list[Entry]:
@@ -54,7 +60,7 @@ def catalogue(data_dir: Path | None = None) -> list[Entry]:
     """
     directories(data_dir)
     entries = []
-    for name in FILES:
+    for name in TITLES:
         try:
             table = load(name, data_dir=data_dir)
         except DataError as error:
@@ -63,7 +69,15 @@ def catalogue(data_dir: Path | None = None) -> list[Entry]:
         else:
             entries.append(
                 Entry(
-                    name, TITLES[name], table.path, table.source, table.rows, table.features, table.positives
+                    name,
+                    TITLES[name],
+                    table.path,
+                    table.source,
+                    table.rows,
+                    table.features,
+                    table.positives,
+                    classes=table.classes,
+                    shipped=name == digits.NAME,
                 )
             )
     return entries
@@ -80,7 +94,7 @@ def load(
     """A built-in set by its name, or the user's own file by its path.
 
     Args:
-        source: "creditcard", "financial_distress", or the path of a .csv or .parquet file.
+        source: "creditcard", "financial_distress", "mnist", "digits", or the path of a .csv or .parquet file.
         label: label column of the user's own file.
         drop: columns of the user's own file to leave out.
         leak_target: only for "financial_distress", see ``load_distress``.
@@ -90,7 +104,7 @@ def load(
         ScenarioError: an argument does not apply to the source.
         DataError: the data set cannot be used.
     """
-    if source in FILES and (label is not None or drop):
+    if source in TITLES and (label is not None or drop):
         key = "data.drop" if label is None else "data.label"
         raise ScenarioError(key, f"{source} has a label and columns of its own", "leave the key out")
     if leak_target and source != distress.NAME:
@@ -101,8 +115,12 @@ def load(
         return creditcard.load_creditcard(data_dir)
     if source == distress.NAME:
         return distress.load_distress(data_dir, leak_target=leak_target)
+    if source == mnist.NAME:
+        return mnist.load_mnist(data_dir)
+    if source == digits.NAME:
+        return digits.load_digits()
     if Path(source).suffix.lower() not in SUFFIXES:
-        known = ", ".join(FILES)
+        known = ", ".join(TITLES)
         raise DataError(
             "data.source", f"{source!r}", f"one of {known}, or the path of a .csv or .parquet file"
         )

@@ -11,10 +11,15 @@ from p2n2sim.errors import DataError
 
 VARIABLE = "P2N2SIM_DATA"
 
-# In the order of preference within one directory.
+# In the order of preference within one directory; of MNIST all four are needed, and any one shows where.
 FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "creditcard": ("creditcard.csv", "creditcard.parquet", "creditcard_subset.parquet"),
     "financial_distress": ("financial_distress.parquet", "Financial Distress.csv"),
+    "mnist": tuple(
+        f"mnist/{part}-{what}-ubyte.gz"
+        for part in ("train", "t10k")
+        for what in ("images-idx3", "labels-idx1")
+    ),
 }
 
 
@@ -44,7 +49,7 @@ def locate(name: str, data_dir: Path | None = None) -> Path | None:
     preferred to a subset.
 
     Args:
-        name: "creditcard" or "financial_distress".
+        name: "creditcard", "financial_distress" or "mnist".
         data_dir: a directory to search before the usual ones.
 
     Returns:

@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from p2n2sim.data import mnist
 from p2n2sim.data.catalogue import load
 from p2n2sim.data.sets import Dataset, Table
 from p2n2sim.errors import DataError, ScenarioError
 
 Indices = NDArray[np.intp]
+
+USUAL_TEST_FRACTION = 0.2
 
 # Rows scaled at a time: small enough for the processor's cache.
 BLOCK = 4_096
@@ -30,7 +34,7 @@ def prepare(
     label: str | None = None,
     drop: Sequence[str] = (),
     fraction: float = 1.0,
-    test_fraction: float = 0.2,
+    test_fraction: float = USUAL_TEST_FRACTION,
     standardise: bool = True,
     clip: float | None = None,
     leak_target: bool = False,
@@ -41,18 +45,19 @@ def prepare(
     Rows are shuffled and the last ``test_fraction`` of them set apart, without stratification (the paper:
     "we randomly split"). Where normals are to be resampled, the file's own rows are split first and each
     part's normals drawn again within the part, so no normal row stands in both parts; the parts then have
-    the sizes that the full set would give. ``fraction`` keeps a random share of the training rows and all
-    test rows.
+    the sizes that the full set would give. A set that was published in two parts (MNIST) keeps them.
+    ``fraction`` keeps a random share of the training rows and all test rows.
 
     Args:
-        source: "creditcard", "financial_distress", or the path of a .csv or .parquet file.
+        source: "creditcard", "financial_distress", "mnist", "digits", or the path of a .csv or .parquet file.
         seed: any non-negative integer; decides the split, the resampling and the order of rows.
         label: label column of the user's own file.
         drop: columns of the user's own file to leave out.
         fraction: share of the training rows that is used, in (0, 1].
         test_fraction: share of all rows that is tested on, in (0, 1).
         standardise: in numeric columns, subtract the mean of the training rows and divide by their
-            standard deviation; columns that are constant there become 0. One-hot columns stay 0 and 1.
+            standard deviation; columns that are constant there become 0. One-hot columns stay 0 and 1,
+            pixels in [0, 1].
         clip: with ``standardise``, the largest magnitude that a standardised value may have.
         leak_target: see ``load_distress``.
         data_dir: a directory to search before the usual ones.
@@ -65,12 +70,14 @@ def prepare(
         DataError: the file cannot be used, or a part has labels of one class only.
     """
     _check(seed, fraction, test_fraction, standardise, clip)
+    if source == mnist.NAME and test_fraction != USUAL_TEST_FRACTION:  # also where digits stand in for it
+        raise ScenarioError("data.test_fraction", f"{source} has test rows of its own", "leave the key out")
     table = load(source, label=label, drop=drop, leak_target=leak_target, data_dir=data_dir)
     train, test = split_rows(table, test_fraction=test_fraction, seed=seed)
     train = train[: max(1, round(fraction * len(train)))]
     for part, rows in (("training", train), ("test", test)):
         _check_classes(table, part, table.y[rows])
-    scale = _fit_scale(table, train, clip) if standardise else None
+    scale = _fit_scale(table, train, clip) if standardise and table.continuous.any() else None
     return Dataset(
         name=table.name,
         source=table.source,
@@ -80,6 +87,8 @@ def prepare(
         y_train=table.y[train].astype(np.float32),
         X_test=_scaled(table.X, test, scale),
         y_test=table.y[test].astype(np.float32),
+        classes=table.classes,
+        image=table.image,
     )
 
 
@@ -93,9 +102,13 @@ def split_rows(table: Table, *, test_fraction: float, seed: int) -> tuple[Indice
 
     Returns:
         Row numbers (training, test). No row number is in both; within a part a number occurs again
-        only where normals are resampled, and then each of the part's rows at least once.
+        only where normals are resampled, and then each of the part's rows at least once. Test rows that
+        were published as such come in the published order.
     """
-    order = _shuffled(np.arange(len(table.y)), seed, "split")
+    rows = np.arange(len(table.y))
+    if table.rows_test is not None:
+        return _shuffled(rows[: -table.rows_test], seed, "split"), rows[-table.rows_test :]
+    order = _shuffled(rows, seed, "split")
     kept = len(order) - round(test_fraction * len(order))
     train, test = order[:kept], order[kept:]
     if table.normals_after_resampling is None:
@@ -154,7 +167,7 @@ def _fit_scale(table: Table, rows: Indices, clip: float | None) -> _Scale:
     )
 
 
-def _scaled(X: NDArray[np.float64], rows: Indices, scale: _Scale | None) -> NDArray[np.float32]:
+def _scaled(X: NDArray[np.floating[Any]], rows: Indices, scale: _Scale | None) -> NDArray[np.float32]:
     scaled = np.empty((len(rows), X.shape[1]), dtype=np.float32)  # (rows, features)
     for start in range(0, len(rows), BLOCK):
         block = X[rows[start : start + BLOCK]]  # (block, features), a copy
@@ -182,11 +195,12 @@ def _check(seed: int, fraction: float, test_fraction: float, standardise: bool, 
 
 
 def _check_classes(table: Table, part: str, y: NDArray[np.int8]) -> None:
-    positives = int(np.count_nonzero(y))
+    positives = int(np.count_nonzero(y == y[0])) if table.classes > 2 else int(np.count_nonzero(y))
     if 0 < positives < len(y):
         return
+    value = y[0] if table.classes > 2 else 1
     raise DataError(
         str(table.path or table.name),
-        f"the {part} part has labels of one class only ({positives:,} of {len(y):,} rows are 1)",
+        f"the {part} part has labels of one class only ({positives:,} of {len(y):,} rows are {value})",
         "use more rows, another seed or another data.test_fraction",
     )

@@ -1,4 +1,4 @@
-"""What a data set is: a table of numbers with a binary label, and where it came from."""
+"""What a data set is: a table of numbers with a label, and where it came from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,25 +20,33 @@ class Table:
     Attributes:
         name: what scenarios call it, or the path of the user's own file.
         source: one line that says what the numbers are: a real file, a resampled subset, a stand-in.
-        stand_in: True when the numbers are synthetic.
-        X: features, float64, shape (rows, features), C order.
-        y: labels 0 and 1, int8, shape (rows,).
-        feature_names: one name per column; the columns of a one-hot code are called ``column=value``.
-        continuous: bool, shape (features,); False for the columns of a one-hot code.
+        stand_in: True when the numbers stand in for a published set that was not found.
+        X: features, float64 (of images float32), shape (rows, features), C order.
+        y: labels 0 to classes - 1, int8, shape (rows,).
+        feature_names: one name per column; the columns of a one-hot code are called ``column=value``, those
+            of an image ``row,column``.
+        continuous: bool, shape (features,); False for what is never standardised, the columns of a one-hot
+            code and pixels.
         path: the file it was read from; None for a stand-in.
         normals_after_resampling: how many rows of class 0 the prepared set has, where the file holds
             fewer and they are to be drawn again after the split; None when rows are used as they are.
+        classes: how many there are; of two, 1 is the positive one.
+        image: rows and columns of pixels, where every row of X is an image.
+        rows_test: how many rows at the end were published to test on; None where the split is drawn.
     """
 
     name: str
     source: str
     stand_in: bool
-    X: NDArray[np.float64]
+    X: NDArray[np.floating[Any]]
     y: NDArray[np.int8]
     feature_names: tuple[str, ...]
     continuous: NDArray[np.bool_]
     path: Path | None = None
     normals_after_resampling: int | None = None
+    classes: int = 2
+    image: tuple[int, int] | None = None
+    rows_test: int | None = None
 
     @property
     def features(self) -> int:
@@ -69,12 +78,14 @@ class Dataset:
     Attributes:
         name: what scenarios call it, or the path of the user's own file.
         source: one line that says what the numbers are; belongs beside every figure made from them.
-        stand_in: True when the numbers are synthetic.
+        stand_in: True when the numbers stand in for a published set that was not found.
         feature_names: one name per column.
         X_train: float32, shape (rows_train, features), C order.
-        y_train: labels 0.0 and 1.0, float32, shape (rows_train,).
+        y_train: labels 0.0 to classes - 1, float32, shape (rows_train,).
         X_test: float32, shape (rows_test, features), C order.
-        y_test: labels 0.0 and 1.0, float32, shape (rows_test,).
+        y_test: labels 0.0 to classes - 1, float32, shape (rows_test,).
+        classes: how many there are; of two, 1.0 is the positive one.
+        image: rows and columns of pixels, where every row is an image; the names tell which column is where.
     """
 
     name: str
@@ -85,11 +96,18 @@ class Dataset:
     y_train: NDArray[np.float32]
     X_test: NDArray[np.float32]
     y_test: NDArray[np.float32]
+    classes: int = 2
+    image: tuple[int, int] | None = None
 
     @property
     def features(self) -> int:
         """Number of columns of X_train and X_test."""
         return len(self.feature_names)
+
+    @property
+    def logits(self) -> int:
+        """Outputs of the label's head: one for two classes, else one for each."""
+        return 1 if self.classes == 2 else self.classes
 
     @cached_property
     def fingerprint(self) -> str:

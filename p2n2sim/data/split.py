@@ -103,6 +103,31 @@ def columns_by_name(
     return tuple(np.array(part, dtype=np.intp) for part in parts)
 
 
+def strips(image: tuple[int, int] | None, holders: int) -> tuple[NDArray[np.intp], ...]:
+    """Upright strips of an image from left to right: what each holder owns.
+
+    Args:
+        image: rows and columns of pixels; None where the data are no images.
+        holders: number of data holders; the widths of their strips differ by at most one pixel.
+
+    Returns:
+        One array of column numbers per holder, row by row, to be used as ``X[:, numbers]``.
+
+    Raises:
+        ScenarioError: there is no image, or it is too narrow.
+    """
+    if image is None:
+        raise ScenarioError(WHERE, "'left-right' is for images, and the data are none", '"even" would do')
+    if holders > image[1]:
+        raise ScenarioError(
+            "data.holders",
+            f"{holders} strips of an image {image[1]} pixels wide",
+            f"at most {image[1]} would do",
+        )
+    pixels = np.arange(image[0] * image[1]).reshape(image)
+    return tuple(pixels[:, block].ravel() for block in columns(image[1], holders))
+
+
 def holder_names(holders: int) -> tuple[str, ...]:
     """A, B, ..., Z, AA, AB, ...: the columns of a spreadsheet.
 

@@ -55,6 +55,7 @@ class Purpose(IntEnum):
     ENCRYPTION = 12  # randomness of a batch's ciphertexts
     CORRELATED = 13  # everything that a dealer gives for one batch of several layers under sharing
     LABELS = 14
+    LANGEVIN = 20  # the noise of an update of somebody's weights
 
 
 def derive_key(seed: int, *labels: str | int) -> bytes:
@@ -110,6 +111,29 @@ def uniform(
         raise ValueError(f"out has shape {out.shape}, not {shape}")
     Stream(key, step, purpose=purpose, start=start).fill(out)
     return out
+
+
+def normal(key: bytes, step: int, count: int, *, purpose: int = Purpose.GENERIC) -> NDArray[np.float64]:
+    """Independent standard normal numbers from the stream ``(key, purpose, step)``.
+
+    Two elements of the stream make two numbers (Box and Muller, "A note on the generation of random normal
+    deviates", 1958); their upper 53 bits are used.
+
+    Args:
+        key: 16 bytes.
+        step: 0 <= step < 2^48.
+        count: how many.
+        purpose: 0 <= purpose < 2^16.
+
+    Returns:
+        float64, shape (count,).
+    """
+    pairs = (count + 1) // 2
+    raw = uniform(key, step, (2, pairs), purpose=purpose).view(np.uint64) >> np.uint64(11)
+    unit = raw.astype(np.float64) * 2.0**-53  # (2, pairs), in [0, 1)
+    radius = np.sqrt(-2.0 * np.log1p(-unit[0]))
+    angle = 2.0 * np.pi * unit[1]
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
 
 
 class Stream:

@@ -1,7 +1,7 @@
 """The three parts of the network (theta of the holders, theta_S of the server, theta_y of the label owner).
 
 h1 = X theta is computed by the holders; the server adds the first layer's bias and goes on from there,
-so the whole is an ordinary multi-layer perceptron with a logit at the end.
+so the whole is an ordinary multi-layer perceptron with a logit at the end, or one for each of many classes.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Parts:
     Attributes:
         theta: weights of the first layer, (k, n) float32; the holders own its rows.
         server: theta_S, a module from h1 (m, n) to h_L (m, q).
-        head: theta_y, from h_L (m, q) to the logit (m, 1).
+        head: theta_y, from h_L (m, q) to the logit (m, 1), or for c classes to the logits (m, c).
     """
 
     theta: Tensor
@@ -84,7 +84,7 @@ class PlainNetwork(nn.Module):
         self.head = own.head
 
     def forward(self, X: Tensor) -> Tensor:
-        """The logits (m,) of the rows of X (m, k)."""
+        """The logits (m,), or (m, c), of the rows of X (m, k)."""
         logits: Tensor = self.head(self.server(X @ self.theta)).squeeze(1)
         return logits
 
@@ -97,6 +97,7 @@ def build(
     initialisation: str = "glorot",
     seed: int = 0,
     server: ServerFactory | None = None,
+    logits: int = 1,
 ) -> Parts:
     """The network with its initial weights, a function of the arguments alone.
 
@@ -108,6 +109,7 @@ def build(
         seed: of the initial weights.
         server: makes the server's module from (n, q) instead of the built-in perceptron. It may draw
             its weights from torch's global generator, which is seeded for it and put back after.
+        logits: outputs of the head.
     """
     generator = torch.Generator().manual_seed(seed)
     first, *rest = hidden
@@ -118,7 +120,7 @@ def build(
             middle = server(first, hidden[-1])
     else:
         middle = _perceptron(first, rest, activations, initialisation, generator)
-    return Parts(theta, middle, _linear(hidden[-1], 1, initialisation, generator))
+    return Parts(theta, middle, _linear(hidden[-1], logits, initialisation, generator))
 
 
 def _perceptron(

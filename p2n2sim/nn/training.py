@@ -1,11 +1,8 @@
-"""What every party that holds weights needs: the optimiser, the loss, operation counts."""
+"""What every party that holds weights needs: the loss, products, operation counts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,11 +10,6 @@ from torch.nn import functional
 REDUCTIONS = ("sum", "mean")
 
 Floats = NDArray[np.float32]
-
-
-def sgd(parameters: Iterable[Tensor], *, learning_rate: float, momentum: float) -> torch.optim.SGD:
-    """Gradient descent as in the paper's experiments, with optional momentum."""
-    return torch.optim.SGD(parameters, lr=learning_rate, momentum=momentum)
 
 
 def logistic_loss(logits: Tensor, y: Tensor, *, reduction: str) -> Tensor:
@@ -29,6 +21,21 @@ def logistic_loss(logits: Tensor, y: Tensor, *, reduction: str) -> Tensor:
         reduction: one of `REDUCTIONS`.
     """
     return functional.binary_cross_entropy_with_logits(logits, y, reduction=reduction)
+
+
+def label_loss(logits: Tensor, y: Tensor, *, reduction: str) -> Tensor:
+    """L(y, y_hat) of Eq. 5: by the logistic function for two classes, by softmax for more.
+
+    Eq. 2 leaves the last function, delta, to the prediction task.
+
+    Args:
+        logits: (m,), or (m, c) for c classes.
+        y: (m,), 0.0 to c - 1.
+        reduction: one of `REDUCTIONS`.
+    """
+    if logits.ndim == 1:
+        return logistic_loss(logits, y, reduction=reduction)
+    return functional.cross_entropy(logits, y.long(), reduction=reduction)
 
 
 def product(a: Floats, b: Floats) -> Floats:

@@ -12,6 +12,7 @@ import torch
 from p2n2sim.messages import SERVER, FirstHiddenGradient, Floats
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
+from p2n2sim.nn.optimisers import update_flops
 from p2n2sim.nn.training import product
 from p2n2sim.parties.schedule import Batch
 
@@ -59,7 +60,7 @@ async def data_holder(
             d_1 = (await me.recv(SERVER, FirstHiddenGradient)).d_1  # (m, n)
             await me.compute(
                 partial(_update, theta, X, d_1, optimiser),
-                Cost(flops=2 * X.size * theta.shape[1] + 4 * theta.numel(), messages=1),
+                Cost(flops=2 * X.size * theta.shape[1] + update_flops(optimiser, theta.numel()), messages=1),
                 label="update theta",
             )  # line 11
 

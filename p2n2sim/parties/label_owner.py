@@ -13,7 +13,7 @@ from torch import nn
 from p2n2sim.messages import SERVER, Floats, LastHidden, LastHiddenGradient
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
-from p2n2sim.nn.training import forward_flops, logistic_loss
+from p2n2sim.nn.training import forward_flops, label_loss
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 
@@ -36,7 +36,7 @@ async def label_owner(
         batches: the agreed schedule.
         y_train: labels of the training rows, (rows,) float32.
         y_test: labels of the test rows.
-        head: theta_y, from h_L (m, q) to the logit (m, 1).
+        head: theta_y, from h_L (m, q) to the logit (m, 1), or for c classes to the logits (m, c).
         optimiser: over the head's parameters.
         reduction: ``sum`` or ``mean`` of the rows' losses, whose gradient is taken.
         on_pass: told of every finished pass.
@@ -71,7 +71,7 @@ def _train(
 ) -> tuple[float, Floats]:
     """Eq. 2 and the loss of Eq. 5; steps theta_y; the batch's summed loss and dL/dh_L (m, q)."""
     hidden = torch.tensor(h_L).requires_grad_()
-    loss = logistic_loss(head(hidden).squeeze(1), y, reduction=reduction)
+    loss = label_loss(head(hidden).squeeze(1), y, reduction=reduction)
     optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
@@ -81,7 +81,7 @@ def _train(
 
 
 def _predict(head: nn.Linear, h_L: Floats, y: torch.Tensor) -> tuple[float, Floats]:
-    """Eq. 2: the batch's summed loss and its logits (m,)."""
+    """Eq. 2: the batch's summed loss and its logits (m,), or (m, c)."""
     with torch.no_grad():
         logits = head(torch.tensor(h_L)).squeeze(1)
-        return logistic_loss(logits, y, reduction="sum").item(), logits.numpy()
+        return label_loss(logits, y, reduction="sum").item(), logits.numpy()

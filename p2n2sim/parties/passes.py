@@ -18,9 +18,9 @@ class Pass:
     Attributes:
         epoch: from 1.
         stage: ``train`` or ``predict``.
-        losses: (batches,) logistic loss averaged over the rows of each batch, before its update.
+        losses: (batches,) cross-entropy averaged over the rows of each batch, before its update.
         rows: (batches,) rows of each batch.
-        logits: (rows,) of the test rows in their order; empty after training.
+        logits: (rows,), or (rows, c) for c classes, of the test rows in their order; empty after training.
     """
 
     epoch: int
@@ -31,5 +31,5 @@ class Pass:
 
     @property
     def loss(self) -> float:
-        """Logistic loss averaged over all rows of the pass."""
+        """Cross-entropy averaged over all rows of the pass."""
         return float(np.average(self.losses, weights=self.rows))

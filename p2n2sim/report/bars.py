@@ -25,7 +25,7 @@ _SMALL = 8.5  # points
 
 
 def side_by_side(comparison: StoredComparison) -> Exhibit:
-    """Bytes, rounds, virtual time on both presets, processor time and AUC by value."""
+    """Bytes, rounds, virtual time on both presets, processor time and AUC (or accuracy) by value."""
     table, key = numbers(comparison), comparison.note.key
     return Exhibit(
         f"{comparison.name}-costs", f"Side by side: {key}", _draw(table), table, caption(comparison)
@@ -48,7 +48,8 @@ def _draw(table: pd.DataFrame) -> Figure:
         _bars(
             panels[2, 0], ratio, "Processor time of the run", "times plain", lambda v: f"{three_digits(v)}×"
         )
-        _quality(panels[2, 1], table["auc"])
+        measure = "accuracy" if "accuracy" in table and table["accuracy"].notna().all() else "auc"
+        _quality(panels[2, 1], table[measure], "accuracy" if measure == "accuracy" else "AUC")
         for axes in panels[:, 0]:
             axes.set_yticks(range(len(table)), table["label"])
         for axes in panels.flat:
@@ -110,9 +111,9 @@ def _spanning(scale: float) -> Callable[[float], str]:
     return lambda value: span(value * scale)
 
 
-def _quality(axes: Axes, auc: pd.Series) -> None:
+def _quality(axes: Axes, values: pd.Series, measure: str) -> None:
     """Dots, because an AUC does not begin at 0; none where it is unknown."""
-    known = auc.astype(float).dropna()
+    known = values.astype(float).dropna()
     axes.plot(known, known.index, "o", color=style.BLUE)
     for y, value in known.items():
         _write(axes, value, y, f"{value:.4f}", offset=7)
@@ -120,8 +121,8 @@ def _quality(axes: Axes, auc: pd.Series) -> None:
     if len(known):
         axes.set_xlim(middle - 1.25 * half, middle + 2.2 * half)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.set_title("AUC on the test rows")
-    axes.set_xlabel("AUC")
+    axes.set_title(f"{measure} on the test rows".replace("accuracy", "Accuracy"))
+    axes.set_xlabel(measure)
 
 
 def _write(axes: Axes, x: float, y: object, text: str, points: float = _SMALL, offset: float = 4) -> None:

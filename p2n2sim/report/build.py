@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from p2n2sim.errors import InputError
 from p2n2sim.report import style
 from p2n2sim.report.bars import side_by_side
-from p2n2sim.report.comparison import COLUMNS, notes, texts
+from p2n2sim.report.comparison import columns_of, notes, texts
 from p2n2sim.report.figures import Exhibit, of_run, of_sweep
 from p2n2sim.report.read import Stored, StoredComparison, StoredRun, StoredSweep, read
 from p2n2sim.report.text import size, span, without_folders
@@ -86,6 +86,7 @@ def _render(folders: Sequence[Path], out: Path) -> None:
             marker=MARKER,
             sections=sections,
             results=_results(stored),
+            accuracy=any("accuracy" in r.summary["metrics"] for r in runs),
             stand_in=any(r.summary["data"]["stand_in"] for r in runs),
             modelled=any(r.summary["modelled"] if isinstance(r, StoredRun) else r.modelled for r in stored),
         )
@@ -204,12 +205,15 @@ def _sweep_rows(sweep: StoredSweep) -> dict[str, object]:
         "time.virtual_s": ("whole run, virtual s", lambda v: f"{v:.3f}"),
         "metrics.auc": ("AUC", lambda v: in_digits(v, 4)),
         "baseline.auc": ("AUC, plain", lambda v: in_digits(v, 4)),
+        "metrics.accuracy": ("accuracy", lambda v: in_digits(v, 4)),
+        "baseline.accuracy": ("accuracy, plain", lambda v: in_digits(v, 4)),
         "traffic.wire_bytes": ("on the wire", size),
         "traffic.messages": ("messages", lambda v: f"{v:,}"),
         "traffic.rounds": ("rounds", lambda v: f"{v:,}"),
         "time.wall_s": ("wall s", lambda v: f"{v:.1f}"),
     }
     table: pd.DataFrame = sweep.table
+    columns = {name: column for name, column in columns.items() if name in table or "accuracy" not in name}
     rows = [
         [*(str(row[key]) for key in sweep.keys), *(form(row[name]) for name, (_, form) in columns.items())]
         for row in table.to_dict("records")
@@ -219,9 +223,10 @@ def _sweep_rows(sweep: StoredSweep) -> dict[str, object]:
 
 def _comparison_rows(comparison: StoredComparison) -> dict[str, object]:
     """The comparison's table as texts; the columns of words come last."""
+    columns = columns_of(comparison)
     return {
-        "head": [comparison.note.key, *(column.title for column in COLUMNS)],
+        "head": [comparison.note.key, *(column.title for column in columns)],
         "rows": texts(comparison),
-        "words_from": 1 + [column.wordy for column in COLUMNS].index(True),
+        "words_from": 1 + [column.wordy for column in columns].index(True),
         "notes": notes(comparison),
     }

@@ -56,13 +56,25 @@ COLUMNS = (
     Column("processor time (to plain)", "processor", _RUN),
     *(Column(f"{role} sees", role, "Seen in the clear", wordy=True) for role in ROLES),
 )
-"""Of `texts`, after the value."""
+"""Of `texts`, after the value; see `columns_of`."""
+
+
+def columns_of(comparison: StoredComparison) -> tuple[Column, ...]:
+    """`COLUMNS`, and the accuracy where there are more than two classes."""
+    if not _many_classes(comparison):
+        return COLUMNS
+    return (COLUMNS[0], Column("accuracy", "accuracy", _BATCH), *COLUMNS[1:])
+
+
+def _many_classes(comparison: StoredComparison) -> bool:
+    return any("accuracy" in run.summary["metrics"] for _, runs in comparison.runs for run in runs.values())
 
 
 def numbers(comparison: StoredComparison) -> pd.DataFrame:
     """A row for every value.
 
-    Columns: value, label (with the sign of what is modelled), protocol, modelled, auc, loss_test; the payload
+    Columns: value, label (with the sign of what is modelled), protocol, modelled, auc, with more than two
+    classes accuracy, loss_test; the payload
     of one training batch and of the whole run by phase, rounds of the batch; virtual seconds of the batch and
     of the whole training, what comes before the first batch included, on each preset; processor seconds of
     the simulation and of the plain network (the lower ones of both presets, which do the same work) and their
@@ -89,6 +101,7 @@ def _row(value: object, runs: Mapping[str, Told]) -> dict[str, Any]:
         "protocol": summary["protocol"],
         "modelled": bool(summary["modelled"]),
         "auc": summary["metrics"]["auc"],
+        **{name: value for name, value in summary["metrics"].items() if name == "accuracy"},
         "loss_test": summary["metrics"]["loss_test"],
         **{f"batch_{phase}_bytes": batch[f"{phase}_payload_bytes"] for phase in ("online", "offline")},
         "batch_rounds": batch["rounds"],
@@ -128,23 +141,23 @@ def _counted(seen: Mapping[str, int] | None) -> str:
 
 def screens(comparison: StoredComparison) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     """The table in parts that fit a screen: title, headings, and a row for every value."""
-    rows = texts(comparison)
-    for title in dict.fromkeys(column.table for column in COLUMNS if column.table):
-        chosen = [place for place, column in enumerate(COLUMNS) if column.table == title]
-        heads = [comparison.note.key, *(COLUMNS[place].short for place in chosen)]
+    rows, columns = texts(comparison), columns_of(comparison)
+    for title in dict.fromkeys(column.table for column in columns if column.table):
+        chosen = [place for place, column in enumerate(columns) if column.table == title]
+        heads = [comparison.note.key, *(columns[place].short for place in chosen)]
         yield title, heads, [[row[0], *(row[1 + place] for place in chosen)] for row in rows]
 
 
 def texts(comparison: StoredComparison) -> list[list[str]]:
-    """A row for every value: its label and a text for each of `COLUMNS`."""
-    rows = []
+    """A row for every value: its label and a text for each of `columns_of`."""
+    rows, accuracy = [], ["accuracy"] if _many_classes(comparison) else []
     records = numbers(comparison).to_dict("records")
     for row, (_, runs) in zip(records, comparison.runs, strict=True):
         seen = learned(next(iter(runs.values())))
         rows.append(
             [
                 str(row["label"]),
-                in_digits(row["auc"], 4),
+                *(in_digits(row[name], 4) for name in ("auc", *accuracy)),
                 in_digits(row["loss_test"], 5),
                 size(row["batch_online_bytes"]),
                 size(row["batch_offline_bytes"]),

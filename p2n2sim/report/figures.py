@@ -34,6 +34,7 @@ _MOST_LINKS = 20
 _WIDE = 20  # ratio of times above which a linear axis hides the shorter ones
 RETIMED = "retimed.ledger_sha256"  # of the run that was replayed for a point
 _TRAIN, _ROWS = "time.train_s", "data.rows_train"
+_ACCURACY = "metrics.accuracy"  # with more than two classes
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,18 @@ def losses(run: StoredRun) -> Exhibit:
         figure = style.new_figure(*_SIZE)
         draw_loss(figure.add_subplot(), run.metrics, run.batches, protocol=called(run.summary))
     summary = run.summary
+    reached = {
+        title: tuple(in_digits(summary[of][key], 4) for of in ("metrics", "baseline"))
+        for key, title in (("auc", "AUC"), ("accuracy", "accuracy"))
+        if key in summary["metrics"]
+    }
+    told = "; ".join(
+        f"{title} at the end: {own}, of the plain network on the same batches {plain}"
+        for title, (own, plain) in reached.items()
+    )
     caption = (
-        f"Average loss by epoch (as in the paper's Figures 3 and 4). Test AUC at the end: "
-        f"{in_digits(summary['metrics']['auc'], 4)}, of the plain network on the same batches "
-        f"{in_digits(summary['baseline']['auc'], 4)}. A training loss is averaged while the weights move, a "
-        f"test loss is taken after the epoch.{unopened(summary)} {origin(run.scenario, summary)}"
+        f"Average loss by epoch (as in the paper's Figures 3 and 4). Test {told}. "
+        f"A training loss is averaged while the weights move, a test loss is taken after the epoch.{unopened(summary)} {origin(run.scenario, summary)}"
     )
     return Exhibit(f"{run.name}-loss", "Loss by epoch", figure, run.metrics, caption)
 
@@ -195,13 +203,15 @@ def time_by_key(sweep: StoredSweep, key: str) -> Exhibit:
     """Training time, traffic and AUC by any other swept key."""
     table = _series(sweep, key)
     numeric = _is_numeric(sweep, key)
+    everywhere = _ACCURACY in table and table[_ACCURACY].notna().all()
+    quality, measure = (_ACCURACY, "accuracy") if everywhere else ("metrics.auc", "AUC")
     with style.look():
         figure = style.new_figure(_SIZE[0], 7.0)
         upper, middle, lower = figure.subplots(3, 1, sharex=True)
         for axes, values, label in (
             (upper, table[_TRAIN], "training time, virtual s"),
             (middle, table["traffic.wire_bytes"] / 1e6, "MB on the wire, all links"),
-            (lower, table["metrics.auc"], "test AUC"),
+            (lower, table[quality], f"test {measure}"),
         ):
             for number, (name, line) in enumerate(_lines(table, sweep, key)):
                 axes.plot(
@@ -220,10 +230,10 @@ def time_by_key(sweep: StoredSweep, key: str) -> Exhibit:
             lower.xaxis.set_major_locator(MaxNLocator(integer=True))
         lower.set_xlabel(key)
         _legend(upper)
-    shown = "Training time, bytes on all links together in the whole run, and test AUC"
+    shown = f"Training time, bytes on all links together in the whole run, and test {measure}"
     caption = f"{shown} by {key}. {_origin(sweep)}"
     name = f"{sweep.name}-{slug(key)}"
-    return Exhibit(name, f"Time, traffic and AUC by {key}", figure, table, caption)
+    return Exhibit(name, f"Time, traffic and {measure} by {key}", figure, table, caption)
 
 
 def _from_zero_or_log(axes: Axes, values: pd.Series) -> None:
@@ -251,6 +261,7 @@ def _series(sweep: StoredSweep, key: str) -> pd.DataFrame:
         "time.virtual_s",
         "time.wall_s",
         "metrics.auc",
+        *([_ACCURACY] if _ACCURACY in sweep.table else []),
         "traffic.wire_bytes",
         "traffic.rounds",
     ]

@@ -59,7 +59,11 @@ def _write_facts(axes: Axes, run: Tables) -> None:
     online = traffic["by_phase"].get("online", {"wire_bytes": 0})["wire_bytes"]
     rows = [
         ("", called(run.summary), "plain"),
-        ("AUC on test rows", in_digits(own["auc"], 4), in_digits(plain["auc"], 4)),
+        *(
+            (f"{title} on test rows", in_digits(own[key], 4), in_digits(plain[key], 4))
+            for key, title in (("auc", "AUC"), ("accuracy", "accuracy"))
+            if key in own
+        ),
         ("loss on test rows", in_digits(own["loss_test"], 5), in_digits(plain["loss_test"], 5)),
         ("loss on training rows", training_loss(run.summary, 5), in_digits(plain["loss_train"], 5)),
         ("virtual time of training", span(time["train_s"]), ""),
@@ -72,7 +76,7 @@ def _write_facts(axes: Axes, run: Tables) -> None:
     axes.axis("off")
     axes.set_title("What came out")
     for position, (name, value, other) in enumerate(rows):
-        y = 0.96 - position * 0.103
+        y = 0.96 - position * min(0.103, 1.03 / len(rows))
         weight = "bold" if position == 0 else "normal"
         axes.text(0.0, y, name, va="center", color=style.MUTED, transform=axes.transAxes)
         axes.text(0.76, y, value, va="center", ha="right", fontweight=weight, transform=axes.transAxes)

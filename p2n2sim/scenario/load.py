@@ -22,6 +22,7 @@ from p2n2sim.scenario.links import check_network
 from p2n2sim.scenario.protocol import check_protocol, check_record
 from p2n2sim.scenario.sections import Scenario, convert
 from p2n2sim.scenario.trace import inline_traces
+from p2n2sim.scenario.training import check_training
 from p2n2sim.scenario.units import Quantity
 
 Tree = dict[str, Any]
@@ -256,6 +257,7 @@ def _check(scenario: Scenario) -> None:
         )
     check_network(scenario)
     check_protocol(scenario)
+    check_training(scenario)
     check_record(scenario, holders)
     check_faults(scenario.fault, holders, authenticated=scenario.network.authenticate)
     if scenario.protocol.shadow and (scenario.train.checkpoint_every or not without_restarts(scenario.fault)):

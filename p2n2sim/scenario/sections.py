@@ -22,17 +22,19 @@ class Data(Section, frozen=True):
     """Which data, and who holds what.
 
     Attributes:
-        source: ``creditcard``, ``financial_distress``, or the path of a .csv or .parquet file.
+        source: ``creditcard``, ``financial_distress``, ``mnist``, ``digits``, or the path of a .csv or
+            .parquet file.
         label: label column of the user's own file.
         drop: columns of the user's own file that are left out.
         fraction: share of the training rows that is used.
-        test_fraction: share of all rows that is tested on.
-        standardise: scale each feature by the mean and deviation of its training rows.
+        test_fraction: share of all rows that is tested on; ``mnist`` has test rows of its own.
+        standardise: scale each feature by the mean and deviation of its training rows, but no pixels.
         clip: largest magnitude of a standardised feature.
         leak_target: count the distress data's target as a feature, which gives the paper's 556 columns
             and an AUC that means nothing.
         holders: number of data holders; they are called A, B, C, ...
-        split: ``even``, the number of columns of each holder, or the column names of each.
+        split: ``even``, ``left-right`` (of images), the number of columns of each holder, or the column names
+            of each.
         label_owner: the holder that owns the label; a list of several is refused.
         fingerprint: SHA-256 of the prepared data, filled in by a run; a run on other data is refused.
     """
@@ -81,8 +83,10 @@ class Train(Section, frozen=True):
     Attributes:
         epochs: passes over the training rows.
         batch_size: rows of a mini-batch.
-        learning_rate: step of the gradient descent.
+        optimiser: ``sgd`` (gradient descent), ``adam``, or ``sgld`` (Langevin dynamics).
+        learning_rate: step of the optimiser.
         momentum: of the gradient descent, 0 for none.
+        temperature: of Langevin dynamics: the variance of its noise is so many times the learning rate.
         loss_reduction: gradient of the summed or of the averaged loss of a batch.
         predict_every: predict the test rows after every so many epochs; always after the last.
         checkpoint_every: after so many batches the parties store what they have, and a run its state; unless
@@ -92,8 +96,10 @@ class Train(Section, frozen=True):
 
     epochs: Count = 3
     batch_size: Count = 5000
+    optimiser: Literal["sgd", "adam", "sgld"] = "sgd"
     learning_rate: Rate = 0.001
     momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    temperature: Annotated[float, Meta(ge=0)] = 1.0
     loss_reduction: Literal["sum", "mean"] = "sum"
     predict_every: Count = 1
     checkpoint_every: Count | None = None

@@ -9,6 +9,7 @@ from torch import nn
 
 from p2n2sim.baselines.plain import train_plain
 from p2n2sim.nn.network import PlainNetwork
+from p2n2sim.nn.optimisers import sgd
 from p2n2sim.parties.passes import Pass
 from tests.small import small_setup
 
@@ -26,8 +27,7 @@ def trained(reduction: str = "sum", momentum: float = 0.0) -> tuple[PlainNetwork
         data.y_train,
         data.X_test,
         data.y_test,
-        learning_rate=0.05,
-        momentum=momentum,
+        optimiser=sgd(network.parameters(), learning_rate=0.05, momentum=momentum),
         reduction=reduction,
     )
     return network, passes

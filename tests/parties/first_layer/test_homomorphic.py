@@ -33,6 +33,7 @@ from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.parties.first_layer.homomorphic import SCHEMES
 from p2n2sim.run import weights_sha256
 from p2n2sim.simulate import Outcome, simulate, tasks_of
+from p2n2sim.state import plain_optimiser
 from p2n2sim.wire import Message, decode, encode, layout
 from tests.small import small_setup
 
@@ -147,7 +148,7 @@ def test_weights_follow_plain_training(first_layer: str, holders: int) -> None:
     setup = homomorphic_setup(
         first_layer, rows=60, holders=holders, overrides={"train.epochs": 2, "train.batch_size": 15}
     )
-    before, train, data = setup.parts.theta.clone(), setup.scenario.train, setup.dataset
+    before, train, data, layer = setup.parts.theta.clone(), setup.scenario.train, setup.dataset, setup.layer
     plain = PlainNetwork(setup.parts)
     train_plain(
         plain,
@@ -156,8 +157,7 @@ def test_weights_follow_plain_training(first_layer: str, holders: int) -> None:
         data.y_train,
         data.X_test,
         data.y_test,
-        learning_rate=train.learning_rate,
-        momentum=train.momentum,
+        optimiser=plain_optimiser(train, plain, dict(zip(layer.holders, layer.widths, strict=True))),
         reduction=train.loss_reduction,
     )
     listen(setup)
