@@ -70,7 +70,8 @@ class Decoding:
 class Recorder:
     """Keeps what some parties see; a tap of a network, shown everything that is sent.
 
-    What a party itself sends in the clear it knows, too: that is kept under ``sent LABEL``. A batch that is repeated after a crash is seen again, and counts once.
+    What a party itself sends in the clear it knows, too: that is kept under ``sent LABEL``. A batch that is
+    repeated after a crash is seen again, and counts once.
 
     Args:
         parties: whose views are kept.

@@ -112,7 +112,8 @@ _ORIENTED = "the sign from leaked labels, or else from the rarer class being 1"
 def unit_rows(G: Matrix) -> Matrix:
     """Rows scaled to length 1; zeros stay."""
     lengths = np.linalg.norm(G, axis=1, keepdims=True)
-    return np.divide(G, lengths, out=np.zeros_like(G), where=lengths > 0)
+    units: Matrix = np.divide(G, lengths, out=np.zeros_like(G), where=lengths > 0)
+    return units
 
 
 def common_direction(units: Matrix) -> Matrix:
@@ -130,7 +131,7 @@ def common_direction(units: Matrix) -> Matrix:
 
 
 def cosine_to(units: Matrix, leaked: NDArray[np.intp], y: NDArray[np.int64]) -> Matrix:
-    """The cosine of each row with the mean direction of the leaked rows of class 1, less that with the others.
+    """The cosine of each row with the mean of the leaked rows of class 1, less that with the others'.
 
     Li and others 2021: the direction attack knows one positive row; here all leaked ones.
     """
@@ -211,7 +212,7 @@ class _Judge:
         )
 
     def _sign(self, scores: Matrix) -> float:
-        """Which end is class 1: by the leaked labels; if they are of one class, by the rarer class being 1."""
+        """Which end is class 1: by the leaked labels; if these are of one class, the rarer end."""
         m = self._material
         by_leaked = metrics.auc(m.y[m.leaked], scores[m.leaked])
         if not np.isnan(by_leaked):

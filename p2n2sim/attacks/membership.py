@@ -11,6 +11,7 @@ Shadow models are trained on random halves of the rows, so each row is in about 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -170,7 +171,7 @@ def _deviation(seen: Matrix, which: NDArray[np.bool_], mean: Matrix) -> float:
     """One standard deviation for all rows, of the models around each row's mean."""
     spent = np.count_nonzero(which.sum(axis=0) > 0)
     squares = float(np.sum(which * (seen - mean) ** 2))
-    return max(1e-6, (squares / max(1, int(which.sum()) - spent)) ** 0.5)
+    return max(1e-6, math.sqrt(squares / max(1, int(which.sum()) - spent)))
 
 
 def attack_membership(
@@ -207,10 +208,16 @@ def attack_membership(
             ),
         ]  # fmt: skip
     outsiders = int(np.count_nonzero(~member))
+    rarest = max(scores, key=lambda score: score.metrics["tpr_at_0.1%_fpr"])
+    found = f"{rarest.metrics['tpr_at_0.1%_fpr']:.2%} of the members are found at 0.1 % false alarms"
+    strict = f"by {rarest.attack}, the strongest there, {found}"
     notes = (
-        ()
+        (strict,)
         if outsiders >= 1000
-        else (f"{outsiders} rows that were not trained on do not resolve 0.1 %: the rate is that at none",)
+        else (
+            strict,
+            f"{outsiders} rows that were not trained on do not resolve 0.1 %: the rate is that at none",
+        )
     )
     return Finding(
         kind="membership",

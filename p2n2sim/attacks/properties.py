@@ -63,7 +63,7 @@ def infer_property(
         on_attack: told of every attacker before it begins.
     """
     seen = observed if own is None else np.hstack([observed, own])
-    wanted = (2.0 * prop - 1.0)[:, None]
+    wanted: Matrix = (2.0 * prop.astype(np.float64) - 1.0)[:, None]
 
     def judge(name: str, scores: Matrix, threshold: float = 0.0) -> Score:
         guess, truth = (scores[scored] > threshold).astype(np.int64), prop[scored]
