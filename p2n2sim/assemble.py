@@ -126,7 +126,7 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
         scenario=msgspec.structs.replace(scenario, data=resolved, sweep={}),
         dataset=dataset,
         blocks=blocks,
-        parts=_build(scenario, dataset),
+        parts=build_parts(scenario, dataset),
         schedule=schedule,
     )
     _check_effort(setup)
@@ -195,7 +195,8 @@ def _reordered(dataset: Dataset, owned: Sequence[NDArray[np.intp]]) -> tuple[Dat
     ), blocks
 
 
-def _build(scenario: Scenario, dataset: Dataset) -> Parts:
+def build_parts(scenario: Scenario, dataset: Dataset) -> Parts:
+    """The network of a scenario with its initial weights, which `train.seed` decides."""
     model = scenario.model
     return build(
         dataset.features,

@@ -33,9 +33,11 @@ from p2n2sim.scenario.load import to_toml
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
 from p2n2sim.state import State
+from p2n2sim.views import Sights, Source
 from p2n2sim.wire import Message
 
 SCENARIO = "scenario.toml"
+SEEN = "seen.npz"
 Arrays = dict[str, NDArray[Any]]
 _KINDS: Mapping[str, type[Message]] = MappingProxyType({kind.__name__: kind for kind in VOCABULARY})
 
@@ -63,6 +65,7 @@ class _Written(NamedTuple):
     passes: int  # without the last one, which may go on
     intervals: Mapping[str, int]
     journals: int
+    step: int
 
 
 class Checkpoints:
@@ -76,7 +79,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, setup: Setup, outcome: Outcome) -> None:
         self._folder, self._setup, self._outcome = folder, setup, outcome
-        self._written = _Written(0, 0, {}, 0)
+        self._written = _Written(0, 0, {}, 0, 0)
 
     def store(self, state: State) -> None:
         """Writes a checkpoint, whole or not at all."""
@@ -99,10 +102,12 @@ class Checkpoints:
         joined(outcome.journals[written.journals :]).to_parquet(unfinished / "events.parquet", index=False)
         arrays: Any = _arrays(state) | _passes(outcome.passes[written.passes :])
         np.savez(unfinished / "arrays.npz", **arrays)
+        seen: Any = _seen(outcome.sights, written.step)
+        np.savez(unfinished / SEEN, **seen)
         described = _described(state, outcome) | {"passes_before": written.passes}
         (unfinished / "state.json").write_text(json.dumps(described), "utf-8")
         unfinished.replace(done)
-        self._note()
+        self._note(state.step)
 
     def load(self) -> State | None:
         """Fills the outcome up to the last checkpoint; what to go on from, if there is any."""
@@ -110,14 +115,14 @@ class Checkpoints:
         state = None
         for done in _all(self._folder):
             state = self._read(done)
-        self._note()
+        self._note(state.step if state else 0)
         return state
 
-    def _note(self) -> None:
+    def _note(self, step: int) -> None:
         outcome = self._outcome
         intervals = {party: len(intervals) for party, intervals in outcome.intervals.items()}
         self._written = _Written(
-            len(outcome.ledger.rows), max(0, len(outcome.passes) - 1), intervals, len(outcome.journals)
+            len(outcome.ledger.rows), max(0, len(outcome.passes) - 1), intervals, len(outcome.journals), step
         )
 
     def _read(self, done: Path) -> State:
@@ -125,6 +130,10 @@ class Checkpoints:
         told = json.loads((done / "state.json").read_text("utf-8"))
         with np.load(done / "arrays.npz", allow_pickle=False) as archive:
             arrays = dict(archive)
+        with np.load(done / SEEN, allow_pickle=False) as archive:
+            for name, value in archive.items():
+                step, *source = name.split("|")
+                outcome.sights.setdefault(Source(*source), {})[int(step)] = value
         outcome.ledger.rows += _rows(pd.read_parquet(done / "ledger.parquet"))
         outcome.journals.append(pd.read_parquet(done / "events.parquet"))
         for party in told["plugs"]:
@@ -192,6 +201,16 @@ def _arrays(state: State) -> Arrays:
         out |= {f"share/{name}/b/{i}": b for i, b in enumerate(share.b) if b is not None}
         out |= {f"share/{name}/velocity/{i}": v for i, v in enumerate(share.velocity)}
     return out
+
+
+def _seen(sights: Sights, first: int) -> Arrays:
+    """What was seen from a batch on."""
+    return {
+        "|".join((str(step), *source)): value
+        for source, by_step in sights.items()
+        for step, value in by_step.items()
+        if step >= first
+    }
 
 
 def _parts(like: Parts, arrays: Arrays) -> Parts:

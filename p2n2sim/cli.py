@@ -143,6 +143,52 @@ def retime_command(
     _commands().retime_run(folder, network, out, force=force, as_json=as_json, quiet=quiet)
 
 
+@app.command("attack")
+def attack_command(
+    folder: RunFolder,
+    kinds: Annotated[
+        str | None,
+        typer.Option(
+            "--kind",
+            metavar="A,B",
+            help="recovery, labels, properties, membership; by default all that are possible.",
+        ),
+    ] = None,
+    adversary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PARTY", help="Whose view; by default every recorded one's. Repeatable."),
+    ] = None,
+    leaked: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the rows that the adversary knows.")
+    ] = 0.1,
+    prop: Annotated[
+        str | None, typer.Option("--property", metavar="COLUMN", help="Whose size is inferred.")
+    ] = None,
+    shadows: Annotated[int, typer.Option(min=2, max=1000, help="Shadow models for membership.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of everything that is drawn.")] = 0,
+    data: DataDir = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the results; by default the run's.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results alone, as JSON.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Attack what parties saw in a finished run. The strongest attacker's result comes first."""
+    if not 0 < leaked < 1:
+        raise typer.BadParameter("a number between 0 and 1 would do", param_hint="--leaked")
+    wanted = [kind.strip() for kind in kinds.split(",")] if kinds is not None else []
+    commands = _commands()
+    commands.attack_run(
+        folder,
+        commands.Asked(leaked=leaked, seed=seed, prop=prop, shadows=shadows, data_dir=data),
+        wanted=wanted,
+        adversaries=adversary or (),
+        out=out,
+        as_json=as_json,
+        quiet=quiet,
+    )
+
+
 @app.command("compare")
 def compare_command(
     scenario: ScenarioFile,

@@ -13,6 +13,9 @@ from pathlib import Path
 from rich.console import Console
 
 from p2n2sim import folder
+from p2n2sim.adversary.attack import attack
+from p2n2sim.adversary.kinds import Asked
+from p2n2sim.adversary.write import save_attacks, tables, to_json, to_tree
 from p2n2sim.assemble import assemble
 from p2n2sim.calibrate import measure, to_table
 from p2n2sim.compare import compare, folder_name, plan
@@ -95,7 +98,7 @@ def _run(
             )
         if not fixed:
             target = folder.next_free(RUNS / scenario.name)  # another run may have come first
-        folder.save(result, target, force=force)
+        folder.save(result, target, force=force, views=result.views)
     except (KeyboardInterrupt, DeliveryError, PartyLostError) as error:
         if outcome.ledger.rows:
             kept = folder.save_interrupted(scenario, outcome, target)
@@ -184,6 +187,41 @@ def trace_run(
         write(json.dumps(divided, indent=2) + "\n")
     else:
         Console().print(critical_tables(divided))
+
+
+def attack_run(
+    source: Path,
+    asked: Asked,
+    *,
+    wanted: Sequence[str],
+    adversaries: Sequence[str],
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Attacks a run, writes what that came to into its folder or another one, and shows it."""
+    err = Console(stderr=True, quiet=quiet)
+    with progress_bar(err) as bar:
+        task, done = bar.add_task("attacking", total=None), 0
+
+        def show(name: str) -> None:
+            nonlocal done
+            done += 1
+            bar.update(task, completed=done, description=name)
+            if not err.is_terminal:
+                _say(err, name)
+
+        attacked = attack(source, wanted=wanted, adversaries=adversaries, asked=asked, on_attack=show)
+    tree = to_tree(attacked, source, asked)
+    written = save_attacks(attacked, tree, out or source)
+    if as_json:
+        write(to_json(tree))
+    elif not quiet:
+        console = Console()
+        if attacked.stand_in:
+            console.print(STAND_IN)
+        console.print(tables(attacked))
+        _say(console, f"attacks: {written}")
 
 
 def run_comparison(

@@ -9,9 +9,12 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from p2n2sim.checkpoint import SCENARIO, holds_any, write_scenario
 from p2n2sim.errors import InputError, P2N2SimError
@@ -21,6 +24,7 @@ from p2n2sim.scenario.load import load, to_toml
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
 from p2n2sim.summary import batches_frame
+from p2n2sim.views import FOLDER
 
 SUMMARY = "summary.json"
 
@@ -78,7 +82,13 @@ def writing(path: Path, remedy: str = "name another folder with --out") -> Itera
         raise InputError(str(path), f"it cannot be written ({reason})", remedy) from error
 
 
-def save(run: Recorded, path: Path | str, *, force: bool = False) -> Path:
+def save(
+    run: Recorded,
+    path: Path | str,
+    *,
+    force: bool = False,
+    views: Mapping[str, Mapping[str, NDArray[Any]]] = MappingProxyType({}),
+) -> Path:
     """Writes a run folder.
 
     It holds ``summary.json``, ``scenario.toml`` (resolved: running it again gives the same bytes),
@@ -89,6 +99,7 @@ def save(run: Recorded, path: Path | str, *, force: bool = False) -> Path:
         run: a finished run, a `p2n2sim.run.Run` for example.
         path: the folder.
         force: replace a finished run that is there.
+        views: files of the folder ``views`` -> their arrays; there is no such folder if there are none.
 
     Raises:
         InputError: something else is there.
@@ -99,6 +110,7 @@ def save(run: Recorded, path: Path | str, *, force: bool = False) -> Path:
     with writing(path):
         unfinished = _empty(target.with_name(f".{target.name}.unfinished"))
         try:
+            _write_views(views, unfinished / FOLDER)
             _write(run, unfinished)
             _replace(unfinished, target)
         finally:
@@ -115,6 +127,14 @@ def _write(run: Recorded, folder: Path) -> None:
     (folder / "scenario.toml").write_text(to_toml(run.scenario), "utf-8")
     (folder / "picture.png").write_bytes(draw(run))
     (folder / SUMMARY).write_text(to_json(run.summary), "utf-8")
+
+
+def _write_views(views: Mapping[str, Mapping[str, NDArray[Any]]], folder: Path) -> None:
+    if views:
+        folder.mkdir()
+    for name, arrays in views.items():
+        of_any: Any = arrays
+        np.savez(folder / f"{name}.npz", **of_any)
 
 
 def to_json(summary: Mapping[str, Any]) -> str:

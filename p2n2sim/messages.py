@@ -201,7 +201,7 @@ class LogitShare(Message):
 class HiddenPart(Message):
     """Holder to server in split learning: its summand of h1 in the clear."""
 
-    part: Floats = clear("X_i theta_i")  # (m, n)
+    part: Floats = clear("X_i theta_i", summand_of="h1")  # (m, n)
 
 
 @dataclass(frozen=True, slots=True)

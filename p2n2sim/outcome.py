@@ -14,6 +14,7 @@ from p2n2sim.net.ledger import Ledger
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.parties.secret_layers.shadow import Shadow
+from p2n2sim.views import Sights
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Outcome:
         lost: who dropped out -> number of the batch, from 1, and virtual time in seconds.
         virtual_s: the clock at the end.
         defender: what each holder measured in the last epoch, where it defends its features.
+        sights: what the parties saw whose views are recorded.
     """
 
     ledger: Ledger = field(default_factory=Ledger)
@@ -43,6 +45,7 @@ class Outcome:
     lost: dict[str, tuple[int, float]] = field(default_factory=dict)
     virtual_s: float = 0.0
     defender: dict[str, Any] = field(default_factory=dict)
+    sights: Sights = field(default_factory=dict)
 
     def compute_frame(self) -> pd.DataFrame:
         """One row for every piece of local work: party, start_s, end_s, label."""

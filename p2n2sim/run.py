@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from p2n2sim.assemble import Setup, assemble
@@ -26,6 +27,7 @@ from p2n2sim.mpc import ring
 from p2n2sim.nn.network import Parts, PlainNetwork
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
+from p2n2sim.recording import kept
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome, simulate
 from p2n2sim.state import State, plain_optimiser
@@ -72,6 +74,7 @@ class Run:
         events: a row for everything that a task did, in order; the columns are those of
             `p2n2sim.net.journal.Record`.
         parts: the trained network.
+        views: what the folder keeps of what parties saw: name of a file -> its arrays.
     """
 
     scenario: Scenario
@@ -82,6 +85,7 @@ class Run:
     compute: pd.DataFrame
     events: pd.DataFrame
     parts: Parts
+    views: dict[str, dict[str, NDArray[Any]]]
 
 
 def run(
@@ -168,6 +172,7 @@ def run(
         compute=outcome.compute_frame(),
         events=outcome.events,
         parts=setup.parts,
+        views=kept(setup, outcome),
     )
 
 

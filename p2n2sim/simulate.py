@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import simpy
@@ -24,6 +24,7 @@ from p2n2sim.nn.network import Parts
 from p2n2sim.outcome import Outcome
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
+from p2n2sim.recording import recorder
 from p2n2sim.roles import tasks_of
 from p2n2sim.scenario.failures import delivery_of, rules_of, slowdowns_of
 from p2n2sim.scenario.faults import without_restarts
@@ -31,6 +32,7 @@ from p2n2sim.scenario.protocol import under_engine
 from p2n2sim.scenario.topology import topology
 from p2n2sim.state import Descent, State
 from p2n2sim.under_sharing import UnderSharing
+from p2n2sim.wire import Message
 
 __all__ = ["Outcome", "simulate", "tasks_of"]
 
@@ -76,6 +78,8 @@ def simulate(
     scenario, total = setup.scenario, setup.schedule.end
     every = scenario.train.checkpoint_every
     in_place = every is None and without_restarts(scenario.fault)
+    record = recorder(setup, outcome.sights)
+    taps = [seen for seen in (tap, record) if seen is not None]
     with torch.random.fork_rng(devices=[]):  # a server module of the user may draw, for dropout say
         torch.manual_seed(scenario.train.seed)
         state = state or State(parts=setup.parts, random=torch.get_rng_state())
@@ -86,8 +90,10 @@ def simulate(
             part = dataclasses.replace(setup, parts=parts, schedule=setup.schedule.part(state.step, stop))
             session = _Session(part, outcome, state, on_batch, on_pass, last=last)
             kept = list(outcome.passes), len(outcome.began)
+            if record is not None:
+                record.begin()
             try:
-                session.run(pool=pool, threads=threads, encode_all=encode_all, tap=tap)
+                session.run(pool=pool, threads=threads, encode_all=encode_all, tap=_together(taps))
             except PartyLostError as error:
                 if error.back is None:
                     raise
@@ -102,6 +108,18 @@ def simulate(
     outcome.defender = described(setup, state.defended)
     if not in_place:
         _write(state.parts, setup.parts)
+
+
+def _together(taps: Sequence[Tap]) -> Tap | None:
+    """One tap that shows everything to all; none if there are none."""
+    if len(taps) < 2:
+        return taps[0] if taps else None
+
+    def show(sender: str, receiver: str, message: Message) -> None:
+        for tap in taps:
+            tap(sender, receiver, message)
+
+    return show
 
 
 def _write(source: Parts, target: Parts) -> None:

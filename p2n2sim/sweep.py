@@ -214,7 +214,7 @@ def _run_points(group: list[tuple[str, Path]], data_dir: Path | None) -> None:
     """In another process: the first point on one thread, and the first one replayed for the others."""
     (first, path), *others = [(parse(tomllib.loads(toml), "sweep"), path) for toml, path in group]
     result = run(first, data_dir=data_dir, threads=1)
-    folder.save(result, path)
+    folder.save(result, path, views=result.views)
     for scenario, beside in others:
         data = result.scenario.data  # with the fingerprint of what was found
         folder.save(retime(result, msgspec.structs.replace(scenario, data=data), str(path)), beside)

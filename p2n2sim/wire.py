@@ -70,11 +70,13 @@ class Reveal:
             ``modelled``: only its size is real, it stands for what a protocol would send.
         what: the value's name in the paper's notation, for example ``dL/dh1``.
         count: of ``decrypted``: the integer field that says how many numbers come out.
+        summand_of: of ``clear``: the value that the same field from all senders together adds up to.
     """
 
     how: How
     what: str
     count: str = ""
+    summand_of: str = ""
 
 
 def uniform(what: str, *dtypes: DTypeLike) -> Any:
@@ -87,9 +89,15 @@ def opens(what: str, *dtypes: DTypeLike) -> Any:
     return _array_field("opens", what, dtypes or (np.int64,))
 
 
-def clear(what: str, *dtypes: DTypeLike) -> Any:
-    """A field that shows its value to the receiver; float32 unless other dtypes are named."""
-    return _array_field("clear", what, dtypes or (np.float32,))
+def clear(what: str, *dtypes: DTypeLike, summand_of: str = "") -> Any:
+    """A field that shows its value to the receiver; float32 unless other dtypes are named.
+
+    Args:
+        what: the value's name.
+        *dtypes: what it may be made of.
+        summand_of: the name of what the values of all senders add up to, if they do.
+    """
+    return _array_field("clear", what, dtypes or (np.float32,), summand_of=summand_of)
 
 
 def encrypted(what: str) -> Any:
@@ -117,8 +125,11 @@ def modelled(what: str) -> Any:
     return _array_field("modelled", what, (np.uint8,))
 
 
-def _array_field(how: How, what: str, dtypes: tuple[DTypeLike, ...], count: str = "") -> Any:
-    return field(metadata={"reveal": Reveal(how, what, count), "dtypes": tuple(np.dtype(d) for d in dtypes)})
+def _array_field(
+    how: How, what: str, dtypes: tuple[DTypeLike, ...], count: str = "", summand_of: str = ""
+) -> Any:
+    reveal = Reveal(how, what, count, summand_of)
+    return field(metadata={"reveal": reveal, "dtypes": tuple(np.dtype(d) for d in dtypes)})
 
 
 @dataclass(frozen=True, slots=True)

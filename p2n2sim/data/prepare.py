@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from p2n2sim.data import mnist
 from p2n2sim.data.catalogue import load
 from p2n2sim.data.sets import Dataset, Table
+from p2n2sim.data.tabular import SUFFIXES, read, some_of
 from p2n2sim.errors import DataError, ScenarioError
 
 Indices = NDArray[np.intp]
@@ -90,6 +91,51 @@ def prepare(
         classes=table.classes,
         image=table.image,
     )
+
+
+def column(
+    name: str,
+    *,
+    source: str,
+    seed: int,
+    label: str | None = None,
+    drop: Sequence[str] = (),
+    fraction: float = 1.0,
+    test_fraction: float = USUAL_TEST_FRACTION,
+    leak_target: bool = False,
+    data_dir: Path | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A column of a data set's file, for the rows of `prepare` in their order: also one that is no feature.
+
+    Args:
+        name: of the column; a feature, or another numeric column of the file.
+        source: as of `prepare`, and so are the others.
+        seed: decides which row is where.
+        label: label column of the user's own file.
+        drop: columns of the user's own file that are left out as features.
+        fraction: share of the training rows that is used.
+        test_fraction: share of all rows that is tested on.
+        leak_target: see ``load_distress``.
+        data_dir: a directory to search before the usual ones.
+
+    Returns:
+        Values of the training and of the test rows, float64, as the file has them.
+
+    Raises:
+        DataError: there is no such column, or it has no numbers.
+    """
+    table = load(source, label=label, drop=drop, leak_target=leak_target, data_dir=data_dir)
+    train, test = split_rows(table, test_fraction=test_fraction, seed=seed)
+    train = train[: max(1, round(fraction * len(train)))]
+    if name in table.feature_names:
+        values = table.X[:, table.feature_names.index(name)].astype(np.float64)
+    elif table.path is not None and table.path.suffix.lower() in SUFFIXES:
+        values = read(table.path, [name]).numbers(name)
+    else:
+        raise DataError(
+            source, f"no column {name!r} ({table.source})", f"its columns are {some_of(table.feature_names)}"
+        )
+    return values[train], values[test]
 
 
 def split_rows(table: Table, *, test_fraction: float, seed: int) -> tuple[Indices, Indices]:

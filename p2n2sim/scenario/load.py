@@ -20,7 +20,7 @@ from p2n2sim.scenario.defences import check_defences
 from p2n2sim.scenario.explain import explain, is_key, shown
 from p2n2sim.scenario.faults import check_faults, without_restarts
 from p2n2sim.scenario.links import check_network
-from p2n2sim.scenario.protocol import check_protocol
+from p2n2sim.scenario.protocol import check_protocol, check_record
 from p2n2sim.scenario.sections import Scenario, convert
 from p2n2sim.scenario.trace import inline_traces
 from p2n2sim.scenario.training import check_training
@@ -260,6 +260,7 @@ def _check(scenario: Scenario) -> None:
     check_protocol(scenario)
     check_training(scenario)
     check_defences(scenario)
+    check_record(scenario, holders)
     check_faults(scenario.fault, holders, authenticated=scenario.network.authenticate)
     if scenario.protocol.shadow and (scenario.train.checkpoint_every or not without_restarts(scenario.fault)):
         raise ScenarioError(

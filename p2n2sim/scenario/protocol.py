@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from p2n2sim.errors import ScenarioError
+from p2n2sim.messages import SERVER
 from p2n2sim.scenario.sections import Scenario
 
 SHARED = ("algorithm1", "algorithm1-prg", "algorithm1-masked-once")
@@ -35,6 +38,33 @@ def protocol_name(scenario: Scenario) -> str:
             "-activated" if protocol.opened == "activation" else ""
         )
     return protocol.first_layer_in_use
+
+
+def check_record(scenario: Scenario, holders: Sequence[str]) -> None:
+    """Refuses views of parties that there are not.
+
+    Args:
+        scenario: with the keys of [record].
+        holders: names of the data holders.
+
+    Raises:
+        ScenarioError: the first that is found.
+    """
+    views = scenario.record.views
+    whole = scenario.protocol.layers_under_sharing == all_layers(scenario)
+    for party in views:
+        if party == SERVER and whole:
+            raise ScenarioError(
+                "record.views", "with all layers under secret sharing there is no server", "name data holders"
+            )
+        if party not in (*holders, SERVER):
+            raise ScenarioError(
+                "record.views",
+                f"{party!r} is neither a data holder nor the server",
+                f"name {SERVER!r}, {holders[0]!r}, {holders[1]!r}{', ...' if len(holders) > 2 else ''}",
+            )
+        if views.count(party) > 1:
+            raise ScenarioError("record.views", f"{party!r} stands there twice", "name every party once")
 
 
 def check_protocol(scenario: Scenario) -> None:

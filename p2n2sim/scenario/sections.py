@@ -216,6 +216,18 @@ class Compute(Section, frozen=True):
     dealer: Processor = Processor()
 
 
+class Record(Section, frozen=True):
+    """What is kept of what parties saw, for attacks on it.
+
+    Attributes:
+        views: the parties whose views are kept: data holders, or ``server``.
+        epochs: of the ``last`` epoch, or of ``all``.
+    """
+
+    views: tuple[str, ...] = ()
+    epochs: Literal["last", "all"] = "last"
+
+
 class Scenario(Section, frozen=True):
     """One experiment. With the data, it determines every byte of a run.
 
@@ -238,6 +250,7 @@ class Scenario(Section, frozen=True):
     defence: Defence = Defence()
     network: Network = Network()
     compute: Compute = Compute()
+    record: Record = Record()
     schedule_seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     fault: tuple[Fault, ...] = ()
     sweep: dict[str, tuple[Any, ...]] = msgspec.field(default_factory=dict)

@@ -1,0 +1,279 @@
+"""Each kind of attack on a run: which material it takes, and why it may not be possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from p2n2sim.adversary.scene import Matrix, Scene, epochs_of, forward_labels, is_gradient
+from p2n2sim.assemble import build_parts
+from p2n2sim.attacks.labels import LabelMaterial, infer
+from p2n2sim.attacks.membership import attack_membership, train_shadows
+from p2n2sim.attacks.properties import above_median, infer_property
+from p2n2sim.attacks.recovery import Material, leak, recover
+from p2n2sim.attacks.result import Finding
+from p2n2sim.baselines.plain import train_plain
+from p2n2sim.errors import InputError
+from p2n2sim.nn.network import PlainNetwork
+from p2n2sim.parties.schedule import Schedule, Stage
+from p2n2sim.state import plain_optimiser
+
+STAGES: tuple[Stage, ...] = ("train", "predict")
+WHERE = {"train": "training rows", "predict": "test rows"}
+EPOCHS = 8
+"""Most epochs that an adversary puts beside each other."""
+QUERIES = "queries"
+"""The adversary of membership inference, who is no party."""
+USUAL_PROPERTY = "Amount"
+OnAttack = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for.
+
+    Attributes:
+        leaked: share of the rows that the adversary knows.
+        seed: of everything that is drawn.
+        prop: the column whose size is inferred; None for `USUAL_PROPERTY` where there is one.
+        shadows: how many shadow models are trained.
+        data_dir: where to look for data files first.
+    """
+
+    leaked: float = 0.1
+    seed: int = 0
+    prop: str | None = None
+    shadows: int = 8
+    data_dir: Path | None = None
+
+
+class NotPossibleError(InputError):
+    """A run that does not allow a kind of attack."""
+
+
+def recovery(scene: Scene, party: str, asked: Asked, on_attack: OnAttack) -> Iterator[Finding]:
+    """Input recovery from what a party was given of hidden layers, by stage, and from all epochs together.
+
+    Raises:
+        NotPossibleError: it was given nothing of them.
+    """
+    others = scene.others(party)
+    for stage, what, observed, theta in _observations(scene, party):
+        X, image = scene.X(stage)[:, others], scene.setup.dataset.image
+        if image is not None and len(others) == scene.setup.dataset.features:
+            order = _pixels(scene.setup.dataset.feature_names)
+            X, theta = X[:, order], None if theta is None else theta[order]
+        else:
+            image = None
+        leaked, scored = leak(len(X), asked.leaked, asked.seed)
+        own = scene.block(party)
+        whose = "X" if own is None else "the other holders' columns"
+        yield recover(
+            Material(
+                observed,
+                X,
+                leaked,
+                scored,
+                y=scene.y(stage),
+                own=None if own is None else scene.X(stage)[:, own],
+                theta=theta,
+                image=image,
+            ),
+            seed=asked.seed,
+            adversary=party,
+            target=f"{whose} of {WHERE[stage]} from {what}",
+            on_attack=on_attack,
+        )
+
+
+def _observations(scene: Scene, party: str) -> Iterator[tuple[Stage, str, Matrix, Matrix | None]]:
+    """Stage, name, what was seen of every row, and theta of the columns that are not the party's own."""
+    view, found = scene.views[party], False
+    for stage in STAGES:
+        labels = forward_labels(view, stage)
+        if not labels:
+            continue
+        found = True
+        epochs = epochs_of(view.seen[stage, labels[0]])
+        yield (
+            stage,
+            ", ".join(labels),
+            _by_epochs(scene, party, stage, labels, epochs[-1:]),
+            _theta(scene, party, labels),
+        )
+        if len(epochs) > 1:
+            some = epochs[-EPOCHS:]
+            what = f"{', '.join(labels)} of {len(some)} epochs"
+            yield stage, what, _by_epochs(scene, party, stage, labels, some), None
+    if not found:
+        raise NotPossibleError(
+            f"--adversary {party}",
+            f"{party} was given nothing of a hidden layer that could be turned back into inputs",
+            "name another party, or another --kind",
+        )
+
+
+def _by_epochs(scene: Scene, party: str, stage: Stage, labels: list[str], epochs: list[int]) -> Matrix:
+    """Some epochs' values side by side, a row for each row; a holder takes its own summand off h1."""
+    own, view, out = scene.block(party), scene.views[party], []
+    for epoch in epochs:
+        for label in labels:
+            _, values, _ = view.seen[stage, label].by_row(epoch)
+            wide = values.astype(np.float64)
+            if own is not None and label == "h1":
+                wide = wide - scene.X(stage)[:, own] @ scene.theta()[own]
+            out.append(wide)
+    return np.hstack(out)
+
+
+def _theta(scene: Scene, party: str, labels: list[str]) -> Matrix | None:
+    """What the unknown columns are multiplied with to give what was seen; nothing if that is not linear."""
+    theta, parts = scene.theta(), []
+    for label in labels:
+        if label == "h1":
+            parts.append(theta)
+            continue
+        holder = label.removeprefix("X_i theta_i (").removesuffix(")")
+        if holder == label:
+            return None
+        part, block = np.zeros_like(theta), scene.block(holder)
+        part[block] = theta[block]
+        parts.append(part)
+    return np.hstack(parts)[scene.others(party)]
+
+
+def _pixels(names: tuple[str, ...]) -> NDArray[np.intp]:
+    """The columns of an image, line by line."""
+    places = np.array([[int(part) for part in name.split(",")] for name in names])
+    return np.lexsort((places[:, 1], places[:, 0]))
+
+
+def labels(scene: Scene, party: str, asked: Asked, on_attack: OnAttack) -> Iterator[Finding]:
+    """Label inference on the training rows.
+
+    Raises:
+        NotPossibleError: the party owns the label, or has nothing that depends on it.
+    """
+    owner = scene.setup.scenario.data.label_owner
+    if party == owner:
+        raise NotPossibleError(f"--adversary {party}", f"{party} owns the label", "name another party")
+    view, own = scene.views[party], scene.block(party)
+    gradients = {
+        label: seen.by_row()[1].astype(np.float64)
+        for (stage, label), seen in view.seen.items()
+        if stage == "train" and is_gradient(label)
+    }
+    features = {
+        label: view.seen["train", label].by_row()[1].astype(np.float64)
+        for label in forward_labels(view, "train")
+    }
+    if own is not None and (gradients or features):  # with everything under sharing it has no theta, either
+        features["X_i theta_i"] = scene.X("train")[:, own] @ scene.theta()[own]
+    if not gradients and not features:
+        raise NotPossibleError(
+            f"--adversary {party}",
+            f"{party} was told nothing that depends on the label",
+            "name another party",
+        )
+    y = scene.y("train")
+    leaked, scored = leak(len(y), asked.leaked, asked.seed, most=(50_000, 200_000))
+    yield infer(
+        LabelMaterial(
+            gradients, features, y, leaked, scored, None if own is None else scene.X("train")[:, own]
+        ),
+        seed=asked.seed,
+        adversary=party,
+        target=f"y of {WHERE['train']} from {', '.join([*gradients, *features])}",
+        on_attack=on_attack,
+    )
+
+
+def properties(scene: Scene, party: str, asked: Asked, on_attack: OnAttack) -> Iterator[Finding]:
+    """Property inference from what a party was given of hidden layers.
+
+    Raises:
+        NotPossibleError: it was given nothing of them, or no property is named and the data have no `Amount`.
+        DataError: there is no such column.
+    """
+    name = asked.prop or USUAL_PROPERTY
+    try:
+        by_stage = dict(zip(STAGES, scene.property(name, asked.data_dir), strict=True))
+    except InputError as error:
+        if asked.prop is not None:
+            raise
+        remedy = "name a column of the data with --property"
+        raise NotPossibleError("--property", f"the data have no {name!r}", remedy) from error
+    features, own = scene.setup.dataset.feature_names, scene.block(party)
+    if own is not None and name in features[own]:
+        raise NotPossibleError("--property", f"{name!r} is a column of {party}'s own", "name another column")
+    for stage, what, observed, _ in _observations(scene, party):
+        leaked, scored = leak(len(observed), asked.leaked, asked.seed)
+        yield infer_property(
+            observed,
+            above_median(by_stage[stage]),
+            leaked,
+            scored,
+            seed=asked.seed,
+            adversary=party,
+            target=f"whether {name} of {WHERE[stage]} is above its median, from {what}",
+            own=None if own is None else scene.X(stage)[:, own],
+            on_attack=on_attack,
+        )
+
+
+def membership(scene: Scene, asked: Asked, on_attack: OnAttack) -> Finding:
+    """Membership inference on the trained network, by who may query it; see `p2n2sim.attacks.membership`."""
+    data = scene.setup.dataset
+    X = np.concatenate([data.X_train, data.X_test])
+    y = np.concatenate([data.y_train, data.y_test])
+    member = np.arange(len(y)) < len(data.y_train)
+
+    def train(rows: NDArray[np.intp], number: int) -> Matrix:
+        return _shadow(scene, X, y, rows, asked.seed + 1 + number)
+
+    shadows = train_shadows(
+        len(y),
+        asked.shadows,
+        train,
+        asked.seed,
+        on_model=lambda number: on_attack(f"shadow model {number + 1}"),
+    )
+    return attack_membership(
+        scene.predict(X), shadows, y, member, adversary=QUERIES, description="who was trained on"
+    )
+
+
+def _shadow(
+    scene: Scene, X: NDArray[np.float32], y: NDArray[np.float32], rows: NDArray[np.intp], seed: int
+) -> Matrix:
+    """Trains the scenario's plain network on some rows, from other weights; its logits of all rows."""
+    scenario, layer = scene.setup.scenario, scene.setup.layer
+    train = msgspec.structs.replace(scenario.train, seed=seed)
+    network = PlainNetwork(build_parts(msgspec.structs.replace(scenario, train=train), scene.setup.dataset))
+    schedule = Schedule(
+        rows_train=len(rows),
+        rows_test=len(y),
+        batch_size=min(train.batch_size, len(rows)),
+        epochs=train.epochs,
+        predict_every=train.epochs,
+        seed=seed,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        passes = train_plain(
+            network,
+            schedule,
+            X[rows],
+            y[rows],
+            X,
+            y,
+            optimiser=plain_optimiser(train, network, dict(zip(layer.holders, layer.widths, strict=True))),
+            reduction=train.loss_reduction,
+        )
+    return passes[-1].logits.astype(np.float64)
