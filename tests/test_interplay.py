@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from p2n2sim.errors import InputError, MessageLostError
+from p2n2sim.explore import explore
 from p2n2sim.net.journal import Record, joined
 from p2n2sim.retime import on_network, retime
 from p2n2sim.run import Run, run
@@ -148,3 +149,19 @@ def test_a_table_of_no_events_has_its_columns() -> None:
     """Of a run that was stopped before anything happened."""
     assert tuple(joined([]).columns) == Record._fields
     assert isinstance(joined([]), pd.DataFrame)
+
+
+STORM = """fault=[
+    {kind="drop",probability=0.02}, {kind="corrupt",probability=0.02,bits=3},
+    {kind="reorder",probability=0.05,by="300 ms"}, {kind="cut",group=["B"],after="1 s",until="2 s"},
+    {kind="slow",party="server",factor=4.0}, {kind="crash",party="A",batch=8,restart="10 s"},
+]"""
+
+
+@pytest.mark.parametrize("transport", ["tcp", "grpc"])
+def test_explore_with_faults_over_transports(transport: str) -> None:
+    """Every schedule draws other faults and ends with the same weights."""
+    overrides = [STORM, RETRY, "network.authenticate=true", "train.checkpoint_every=5", "network.preset=wan"]
+    assert explore(load("tiny.toml", [*overrides, f"network.transport={transport}"]), range(4)) == {
+        "right": 4
+    }
