@@ -21,6 +21,8 @@ SMALL_RECEIVE_WINDOW = 88.4e3  # payload bytes, until OPENED_AFTER have been rec
 LARGE_RECEIVE_WINDOW = 2.8e6
 OPENED_AFTER = 130e3
 HELD_BACK = 0.75  # a flight of this share of the window was held back by it
+SEND_BUFFER = 3  # congestion windows that a sender's kernel takes in before it leaves
+LEAVES_SLOW_START_S = 4e-3  # HyStart: once acknowledgements are so late, or an eighth of a round trip: RFC 9406
 DECREASE = 0.7  # CUBIC's factor after a loss: RFC 9438, section 4.6
 GROWTH = 3 * (1 - DECREASE) / (1 + DECREASE)  # segments a round trip afterwards: RFC 9438, section 4.3
 
