@@ -12,7 +12,7 @@ from p2n2sim.net.tcp import (
     FIRST_WINDOW,
     FRAME,
     LARGE_RECEIVE_WINDOW,
-    LEAVES_SLOW_START_S,
+    LATE_S,
     SEND_BUFFER,
     Window,
 )
@@ -112,7 +112,7 @@ class Flow:
         self.version = 0
         slowest = min((port.rate for port in self.forward), default=math.inf)
         self._first_s = 2 * FRAME / slowest  # two segments call for an acknowledgement
-        self._fullest = slowest * (round_trip + max(LEAVES_SLOW_START_S, round_trip / 8))
+        self._fullest = slowest * (round_trip + max(LATE_S[0], min(LATE_S[1], round_trip / 8)))
         self._pipe = queue + slowest * round_trip if queue < math.inf else math.inf
 
     @property

@@ -75,6 +75,8 @@ class Fluid:
     def _move(self, flow: Flow, now: float) -> None:
         """Counts what has left since it was last counted."""
         if flow.active and now > flow.since:
+            if flow.window is not None:
+                flow.window.used_at = now
             flow.position = min(flow.target, flow.position + flow.rate * (now - flow.since))
         flow.since = now
 
@@ -86,6 +88,8 @@ class Fluid:
         """The first acknowledgement of a flight is back."""
         self._move(flow, now)
         flow.release = math.inf
+        if flow.window is not None and flow.window.talks:
+            flow.window.used_at = now
         if flow.target - flow.position <= _ALMOST:
             flow.end_flight(paced=False)
             if flow.end - flow.position > _ALMOST:
@@ -107,10 +111,10 @@ class Fluid:
             flow.position += at_once
             for port in flow.forward:
                 port.take(at_once)
+            if flow.window is not None:
+                flow.window.used_at = now
         if flow.target - flow.position <= _ALMOST:
             flow.position = flow.target
-        if flow.window is not None:
-            flow.window.used_at = now
         self._tell_started(now, flow, flow.position)
         self._tell_passed(now, flow)
         active = flow.position < flow.target
