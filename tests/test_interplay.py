@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pandas as pd
 import pytest
 
-from p2n2sim.errors import InputError, MessageLostError, ScenarioError
-from p2n2sim.net import simloop
-from p2n2sim.net.delivery import Delivery, Retry
+from p2n2sim.errors import InputError, MessageLostError
+from p2n2sim.explore import explore
 from p2n2sim.net.journal import Record, joined
-from p2n2sim.net.link import LinkSpec
-from p2n2sim.net.network import Network
-from p2n2sim.net.topology import Topology
 from p2n2sim.retime import on_network, retime
 from p2n2sim.run import Run, run
 from p2n2sim.scenario.load import load
@@ -108,31 +103,21 @@ def test_a_sweep_that_cannot_be_retimed_runs_nothing(here: Path) -> None:
     assert not (here / "out").exists()
 
 
-FRAMED = (RETRY, "network.authenticate=true", DROPS, 'fault=[{kind="crash",party="B",number=3}]')
-
-
-@pytest.mark.parametrize("framed", FRAMED)
-@pytest.mark.parametrize(
-    ("network", "place"),
-    [
-        ("network.transport=tcp", "network.transport"),
-        ('network.links."A-B".transport=grpc', "network.transport"),
-        ("network.preset=star", "network.sharing"),
-        ("network.uplink=10 Mbit/s", "network.sharing"),
-    ],
+OTHER_LINKS = (
+    ("network.preset=star",),
+    ("network.preset=star", "network.sharing=fcfs"),
+    ("network.jitter=1 ms",),
+    ("network.transport=tcp", "network.uplink=10 Mbit/s"),
+    ('network.links."A-B".transport=grpc',),
 )
-def test_frames_over_other_links_are_refused(framed: str, network: str, place: str) -> None:
-    """The place is the key, the remedy another value."""
-    with pytest.raises(ScenarioError) as caught:
-        load("tiny.toml", [framed, network])
-    assert caught.value.where.endswith(place)
 
 
-@pytest.mark.parametrize("network", ["network.preset=star", "network.jitter=1 ms"])
-def test_frames_over_links_that_share_message_by_message(network: str) -> None:
-    """Served first come, first served, or with jitter, links carry frames, and losses change no weight."""
-    lossy = tiny_run(RETRY, DROPS, network, "network.sharing=fcfs")
+@pytest.mark.parametrize("network", OTHER_LINKS, ids=" ".join)
+def test_frames_over_other_links(network: tuple[str, ...]) -> None:
+    """Over a transport, through shared bottlenecks or with jitter, losses change no weight either."""
+    lossy = tiny_run(RETRY, "network.authenticate=true", DROPS, *network)
     assert lossy.summary["weights_sha256"] == tiny_run().summary["weights_sha256"]
+    assert lossy.ledger["arrived_s"].isna().any()
 
 
 @pytest.mark.parametrize("network", ["network.transport=tcp", "network.preset=star", "network.jitter=1 ms"])
@@ -152,20 +137,6 @@ def test_jitter_is_drawn_anew_after_a_checkpoint() -> None:
     assert all(own.nunique() > 0.9 * len(own) for _, own in delays)
 
 
-def test_a_network_with_frames_takes_no_carriers() -> None:
-    """Python is told the same as a scenario file."""
-
-    async def main() -> None:
-        loop = cast(simloop.SimLoop, asyncio.get_running_loop())
-        links = Topology(LinkSpec(bandwidth=1e6, transport="tcp"))
-        network = Network(loop, links, delivery=Delivery(retry=Retry()))
-        network.join("A")
-        network.join("B")
-
-    with pytest.raises(InputError, match="use ideal links"):
-        simloop.run(main())
-
-
 def test_explore_accepts_errors_of_faults() -> None:
     """A message that is lost without retries is named under every schedule."""
     scenario: Any = load("tiny.toml", ['fault=[{kind="drop",numbers=[2]}]'])
@@ -178,3 +149,19 @@ def test_a_table_of_no_events_has_its_columns() -> None:
     """Of a run that was stopped before anything happened."""
     assert tuple(joined([]).columns) == Record._fields
     assert isinstance(joined([]), pd.DataFrame)
+
+
+STORM = """fault=[
+    {kind="drop",probability=0.02}, {kind="corrupt",probability=0.02,bits=3},
+    {kind="reorder",probability=0.05,by="300 ms"}, {kind="cut",group=["B"],after="1 s",until="2 s"},
+    {kind="slow",party="server",factor=4.0}, {kind="crash",party="A",batch=8,restart="10 s"},
+]"""
+
+
+@pytest.mark.parametrize("transport", ["tcp", "grpc"])
+def test_explore_with_faults_over_transports(transport: str) -> None:
+    """Every schedule draws other faults and ends with the same weights."""
+    overrides = [STORM, RETRY, "network.authenticate=true", "train.checkpoint_every=5", "network.preset=wan"]
+    assert explore(load("tiny.toml", [*overrides, f"network.transport={transport}"]), range(4)) == {
+        "right": 4
+    }

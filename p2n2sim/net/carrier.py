@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from p2n2sim.net import grpc
-from p2n2sim.net.flow import Flow
+from p2n2sim.net.flow import Flow, Passed
 from p2n2sim.net.flows import Fluid
 from p2n2sim.net.link import LinkSpec
 from p2n2sim.net.simloop import SimLoop
@@ -24,19 +24,22 @@ class HostCost(NamedTuple):
         message: for each message.
         byte: for each of its bytes.
         waking: more for a host that had nothing to do, while the message is coming in.
+        copying: for each byte of a message that the kernel does not take in at once: until they are all in
+            the host's own buffer, the rest of it does not leave.
     """
 
     message: float
     byte: float
     waking: float
+    copying: float = 0.0
 
 
 HOSTS = {
     "none": HostCost(0.0, 0.0, 0.0),
-    "streams": HostCost(0.11e-3, 0.7e-9, 0.16e-3),
+    "streams": HostCost(0.11e-3, 0.7e-9, 0.16e-3, 1.1e-9),
     "buffered": HostCost(0.11e-3, 0.1e-9, 0.16e-3),
     "unary": HostCost(0.65e-3, 0.65e-9, 0.45e-3),
-    "stream": HostCost(0.25e-3, 1.0e-9, 0.27e-3),
+    "stream": HostCost(0.25e-3, 1.0e-9, 0.27e-3, 1.1e-9),
 }
 _AUTO = {"ideal": "none", "tcp": "streams", "grpc": "unary"}
 
@@ -65,10 +68,18 @@ class Traffic:
         self._timer: asyncio.TimerHandle | None = None
         self._asked = False
 
-    def offer(self, flow: Flow, size: float, passed: Callable[[float, float], object], early: float) -> None:
+    def offer(self, flow: Flow, size: float, passed: Passed, early: float, later: float = 0.0) -> None:
         """Hands a message to a flow at this instant; see `Fluid.offer`."""
+        self._fluid.offer(self.loop.time(), flow, size, passed, early, later)
+        self._soon()
+
+    def supply(self, flow: Flow, size: float) -> None:
+        """Hands more of a message to a flow at this instant; see `Fluid.supply`."""
+        self._fluid.supply(self.loop.time(), flow, size)
+        self._soon()
+
+    def _soon(self) -> None:
         now = self.loop.time()
-        self._fluid.offer(now, flow, size, passed, early)
         if not self._asked:  # once for all that is sent at this instant
             self._asked = True
             self.loop.post(now, self._run, None)
@@ -137,7 +148,8 @@ class Carrier:
         self._bursts = any(port.burst for port in flow.forward)
         self._first = self._first_answer = True
         self._arrived = 0.0
-        self._early = 0  # messages that wait for the connection
+        self._early = 0  # what waits for the connection or for the host
+        self._copied_at = 0.0  # until then the host is busy with the rest of the last message
 
     def pack(self, size: int) -> Packed:
         """Wraps the next message, of `size` bytes."""
@@ -161,17 +173,20 @@ class Carrier:
         def passed(began: float, ended: float) -> None:
             deliver(began, self._arrival(began, ended, packed.size))
 
-        ready = self._ready()
+        ready = max(self._ready(), self._copied_at)
         if self._early or ready > self._traffic.loop.time():
             self._early += 1
             self._traffic.loop.post(ready, self._go, (packed, passed))
         else:
             self._offer(packed, passed)
 
-    def _go(self, early: tuple[Packed, Callable[[float, float], object]]) -> None:
-        """Sends a message that came before the connection was ready; they keep their order (one lane)."""
+    def _go(self, early: tuple[Packed, Passed] | float) -> None:
+        """Sends a message that came too early, or the rest of one; they keep their order (one lane)."""
         self._early -= 1
-        self._offer(*early)
+        if isinstance(early, float):
+            self._traffic.supply(self._flow, early)
+        else:
+            self._offer(*early)
 
     def answer(self, _: object = None) -> None:
         """Sends the empty response of a unary call that has come the other way; nobody waits for it."""
@@ -183,11 +198,17 @@ class Carrier:
         handed = record_bytes(handed) if self._spec.tls else handed
         return Packed(size, handed, wire_bytes(handed, self._spec.headers))
 
-    def _offer(self, packed: Packed, passed: Callable[[float, float], object]) -> None:
+    def _offer(self, packed: Packed, passed: Passed) -> None:
         early = 0.0
         if self._bursts and self._spec.transport != "ideal":
             early = last_unit_bytes(packed.handed, self._spec.headers)
-        self._traffic.offer(self._flow, packed.wire, passed, early)
+        later = 0.0
+        if self._host.copying and packed.wire > (room := self._flow.room):
+            later = packed.wire - room
+            self._early += 1
+            self._copied_at = self._traffic.loop.time() + self._host.copying * packed.size
+            self._traffic.loop.post(self._copied_at, self._go, later)
+        self._traffic.offer(self._flow, packed.wire, passed, early, later)
 
     def _ready(self) -> float:
         connection = self._connection

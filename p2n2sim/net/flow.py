@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from p2n2sim.net.sharing import Port
-from p2n2sim.net.tcp import FRAME, Window
+from p2n2sim.net.tcp import (
+    FIRST_WINDOW,
+    FRAME,
+    LARGE_RECEIVE_WINDOW,
+    LATE_S,
+    SEND_BUFFER,
+    Window,
+)
 
 Passed = Callable[[float, float], object]
 
@@ -56,6 +63,7 @@ class Flow:
 
     __slots__ = (
         "_first_s",
+        "_fullest",
         "_pipe",
         "acknowledged",
         "active",
@@ -104,6 +112,7 @@ class Flow:
         self.version = 0
         slowest = min((port.rate for port in self.forward), default=math.inf)
         self._first_s = 2 * FRAME / slowest  # two segments call for an acknowledgement
+        self._fullest = slowest * (round_trip + max(LATE_S[0], min(LATE_S[1], round_trip / 8)))
         self._pipe = queue + slowest * round_trip if queue < math.inf else math.inf
 
     @property
@@ -115,6 +124,18 @@ class Flow:
     def lossy(self) -> bool:
         """Whether the window matters even when the bottleneck sets the pace, because it may shrink."""
         return self.losses is not None or self._pipe < math.inf
+
+    @property
+    def room(self) -> float:
+        """Bytes that the sender's kernel takes in at the moment.
+
+        Its buffer follows the congestion window, which grows with what was acknowledged even where the
+        bottleneck sets the pace, until the queue there is so long that slow start ends.
+        """
+        if self.window is None:
+            return math.inf
+        window = max(self.window.size, min(FIRST_WINDOW + self.position, self._fullest))
+        return max(0.0, min(SEND_BUFFER * window, LARGE_RECEIVE_WINDOW) - (self.end - self.position))
 
     def free(self, now: float) -> float:
         """Bytes that pass at once."""

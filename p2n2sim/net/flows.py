@@ -25,7 +25,9 @@ class Fluid:
         self._number = 0
         self._dirty: dict[Port, None] = {}  # where something has changed
 
-    def offer(self, now: float, flow: Flow, size: float, passed: Passed, early: float = 0.0) -> None:
+    def offer(
+        self, now: float, flow: Flow, size: float, passed: Passed, early: float = 0.0, later: float = 0.0
+    ) -> None:
         """Hands over a message; `run` afterwards.
 
         Args:
@@ -34,11 +36,15 @@ class Fluid:
             size: wire bytes.
             passed: called with the times at which its first and its last bit left the bottleneck.
             early: bytes at its end that need not be paid for before it is there; see `tcp.last_unit_bytes`.
+            later: bytes at its end that `supply` hands over, before the flow's next message.
         """
+        flow.parcels.append(Parcel(flow.end, flow.end + size - early, passed))
+        self.supply(now, flow, size - later)
+
+    def supply(self, now: float, flow: Flow, size: float) -> None:
+        """Hands over bytes of the flow's last message; `run` afterwards."""
         self._move(flow, now)
-        begins = flow.end
         flow.end += size
-        flow.parcels.append(Parcel(begins, flow.end - early, passed))
         if flow.window is not None and flow.release == math.inf and not flow.active:
             flow.window.rest(now, flow.round_trip)
             self._begin_flight(now, flow)
@@ -69,6 +75,8 @@ class Fluid:
     def _move(self, flow: Flow, now: float) -> None:
         """Counts what has left since it was last counted."""
         if flow.active and now > flow.since:
+            if flow.window is not None:
+                flow.window.used_at = now
             flow.position = min(flow.target, flow.position + flow.rate * (now - flow.since))
         flow.since = now
 
@@ -80,6 +88,8 @@ class Fluid:
         """The first acknowledgement of a flight is back."""
         self._move(flow, now)
         flow.release = math.inf
+        if flow.window is not None and flow.window.talks:
+            flow.window.used_at = now
         if flow.target - flow.position <= _ALMOST:
             flow.end_flight(paced=False)
             if flow.end - flow.position > _ALMOST:
@@ -101,10 +111,10 @@ class Fluid:
             flow.position += at_once
             for port in flow.forward:
                 port.take(at_once)
+            if flow.window is not None:
+                flow.window.used_at = now
         if flow.target - flow.position <= _ALMOST:
             flow.position = flow.target
-        if flow.window is not None:
-            flow.window.used_at = now
         self._tell_started(now, flow, flow.position)
         self._tell_passed(now, flow)
         active = flow.position < flow.target

@@ -1,13 +1,28 @@
-"""What gRPC adds to a message: grpcio 1.85, measured to the byte (docs/network.md)."""
+"""What gRPC adds to a message: grpcio 1.85, measured to the byte (docs/network.md).
+
+A message is a prefix and DATA frames, between header blocks where it is a call of its own. With it go frames
+of HTTP/2: window updates, a ping, and the answer to the other side's (RFC 9113, sections 4.1, 6.7 and 6.9).
+"""
 
 from __future__ import annotations
 
 from p2n2sim.net.tcp import LARGE_RECEIVE_WINDOW
 
-FIRST_CALL, LATER_CALL = 298, 91  # bytes that a unary call adds to its request
-FIRST_ANSWER, LATER_ANSWER = 187, 98  # and to its response
-STREAM_MESSAGE = 61  # to a message of an open stream; measured: 61 to 113, with window updates
-DATA_FRAME = 9  # the header of every further DATA frame
+PREFIX = 5  # compressed or not, and the length: gRPC's own
+DATA_FRAME = 9  # a frame's header
+WINDOW_UPDATE = DATA_FRAME + 4
+PINGS = 2 * (DATA_FRAME + 8)  # a ping, and the acknowledgement of another
+REQUEST_HEADERS, ANSWER_HEADERS, TRAILERS = (
+    17,
+    12,
+    25,
+)  # frames, all but the first of each kind
+
+STREAM_MESSAGE = PREFIX + DATA_FRAME + WINDOW_UPDATE + PINGS  # bytes added to a message of an open stream
+STREAM_MESSAGE_MOST = STREAM_MESSAGE + 4 * WINDOW_UPDATE  # what was measured lies between the two
+LATER_CALL = REQUEST_HEADERS + WINDOW_UPDATE + STREAM_MESSAGE  # to the request of a unary call
+LATER_ANSWER = ANSWER_HEADERS + TRAILERS + STREAM_MESSAGE  # and to its response
+FIRST_CALL, FIRST_ANSWER = 298, 187  # with all headers, as measured
 FRAME_PAYLOAD = 2**18  # measured: a message of 1 MB leaves in 3 to 6 frames
 
 

@@ -9,15 +9,17 @@ from typing import Any
 
 import pandas as pd
 
-from p2n2sim.errors import DeadlockError, InputError, NetworkError, Wait
+from p2n2sim.errors import DeadlockError, NetworkError, Wait
+from p2n2sim.net.bearer import Prompt
+from p2n2sim.net.courier import Courier
 from p2n2sim.net.cpu import Cpu, Machine
-from p2n2sim.net.delivery import Counts, Courier, Delivery, Way
+from p2n2sim.net.delivery import Counts, Delivery
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.net.faults import Rule
 from p2n2sim.net.journal import BESIDE, Journal, Meaning
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.net.outages import Outages
-from p2n2sim.net.route import Channel, Route, told_later
+from p2n2sim.net.route import Channel, Post, Route, told_later
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.net.topology import Topology
 from p2n2sim.net.wiring import Line, Wiring
@@ -88,7 +90,6 @@ class Network:
                 delivery=self._delivery,
                 rules=rules,
                 counts=counts or Counts(),
-                links=lambda sender, receiver: self._routes[sender][receiver].transmit,
                 fail=self.fail,
                 crash=self.crash,
                 down=self.down,
@@ -111,8 +112,8 @@ class Network:
         endpoint.send = self._chosen_sender(endpoint, routes)
         for other in self._endpoints.values():
             there, back = self._wiring.join(name, other.name)
-            routes[other.name] = self._route(there, other)
-            self._routes[other.name][name] = self._route(back, endpoint)
+            routes[other.name] = self._route(name, there, other)
+            self._routes[other.name][name] = self._route(other.name, back, endpoint)
         self._endpoints[name] = endpoint
         self._routes[name] = routes
         return endpoint
@@ -179,19 +180,14 @@ class Network:
                 meanings[id(mailbox.sign)] = ("wait", plug, sender, kind.__name__)
         return self.journal.frame(meanings)
 
-    def _route(self, line: Line, target: Endpoint) -> Route:
-        if line.carrier is None:
-            return Route(line.transmit, self._loop.post, target, {})
+    def _route(self, sender: str, line: Line, target: Endpoint) -> Route:
         if self._courier is not None:
-            raise InputError(
-                "network",
-                "rules, retries and authentication need links that tell at once when a message arrives, "
-                "which tcp, grpc and max-min shared links do not",
-                "use ideal links of their own, or sharing = fcfs",
-            )
-        return Route(
-            line.transmit, told_later(self._loop, self.ledger, self.journal, line.carrier), target, {}
-        )
+            bearer = line.carrier or Prompt(self._loop, line.transmit)
+            self._courier.join(sender, target.name, bearer)
+        post: Post = self._loop.post
+        if line.carrier is not None:
+            post = told_later(self._loop, self.ledger, self.journal, line.carrier)
+        return Route(line.transmit, post, target, {})
 
     @property
     def parties(self) -> Mapping[str, Endpoint]:
@@ -283,9 +279,8 @@ class Network:
             if route is None:
                 raise NetworkError(f"{sender} has no link to {receiver!r}; it is joined to {_names(routes)}")
             channel = route.channels.get(type(message)) or route.open(sender, message)
-            take, phase, kind, _ = channel
             enter(channel)
-            courier.send(sender, receiver, message, Way(route.transmit, take, phase, kind), source.depth + 1)
+            courier.send(sender, receiver, message, channel, source.depth + 1)
 
         return send
 

@@ -21,6 +21,8 @@ SMALL_RECEIVE_WINDOW = 88.4e3  # payload bytes, until OPENED_AFTER have been rec
 LARGE_RECEIVE_WINDOW = 2.8e6
 OPENED_AFTER = 130e3
 HELD_BACK = 0.75  # a flight of this share of the window was held back by it
+SEND_BUFFER = 3  # congestion windows that a sender's kernel takes in before it leaves
+LATE_S = (4e-3, 16e-3)  # slow start ends when a round trip grows by an eighth within these: RFC 9406, 4.2
 DECREASE = 0.7  # CUBIC's factor after a loss: RFC 9438, section 4.6
 GROWTH = 3 * (1 - DECREASE) / (1 + DECREASE)  # segments a round trip afterwards: RFC 9438, section 4.3
 
@@ -67,17 +69,20 @@ class Window:
 
     Args:
         first: the congestion window at first.
+        talks: whether the sender answers what comes back, as HTTP/2 does with settings, pings and window
+            updates, so that a connection's rest begins a round trip later.
 
     Attributes:
         size: the congestion window.
         threshold: above it the window no longer doubles each round trip.
-        used_at: virtual time in seconds at which the connection was last busy.
+        used_at: virtual time in seconds at which something was last sent.
     """
 
-    __slots__ = ("size", "threshold", "used_at")
+    __slots__ = ("size", "talks", "threshold", "used_at")
 
-    def __init__(self, first: float = FIRST_WINDOW) -> None:
+    def __init__(self, first: float = FIRST_WINDOW, *, talks: bool = False) -> None:
         self.size = float(first)
+        self.talks = talks
         self.threshold = math.inf
         self.used_at = 0.0
 

@@ -82,7 +82,8 @@ class Wiring:
             return Carrier(spec, Flow(forward), round_trip, connection, self._traffic, jitter)
         share = acknowledgement_share(self._topology.slowest(sender, receiver))
         # gRPC's own frames, sent as the connection opens, take a segment of the first window
-        window = Window(FIRST_WINDOW - FRAME if spec.transport == "grpc" else FIRST_WINDOW)
+        grpc = spec.transport == "grpc"
+        window = Window(FIRST_WINDOW - FRAME if grpc else FIRST_WINDOW, talks=grpc)
         flow = Flow(
             forward,
             [(port, share) for port in self._way(receiver, sender)],

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from p2n2sim.data.split import holder_names
 from p2n2sim.errors import ScenarioError
-from p2n2sim.net.topology import EVERYBODY, Topology
-from p2n2sim.scenario.faults import hits_messages
+from p2n2sim.net.topology import EVERYBODY
 from p2n2sim.scenario.network import Link, Shared
 from p2n2sim.scenario.presets import DEALER, SERVER
 from p2n2sim.scenario.sections import Scenario
@@ -33,24 +32,7 @@ def check_network(scenario: Scenario) -> None:
             found, remedy = f"found the name {table.trace!r}", "name a file in a scenario file or by --set"
             raise ScenarioError(f"{place}.trace", found, remedy)
         check_steps(table.trace or (), f"{place}.trace")
-    links = topology(scenario)  # says what does not go together at a link
-    if network.retry or network.authenticate or hits_messages(scenario.fault):
-        _check_frames(links)
-
-
-def _check_frames(links: Topology) -> None:
-    """Frames are for links that tell as a message is sent when it will arrive."""
-    found = "faults that hit messages, retries and authentication are for ideal links "
-    if any(spec.transport != "ideal" for spec in (links.default, *links.links.values())):
-        raise ScenarioError(
-            "network.transport", f"{found}only; tcp brings lost segments again itself", "leave out transport"
-        )
-    if links.shared and links.sharing == "max-min":
-        raise ScenarioError(
-            "network.sharing",
-            f"{found}which share no bottleneck, or share it message by message",
-            'add network.sharing = "fcfs"',
-        )
+    topology(scenario)  # says what does not go together at a link
 
 
 def _check_shared(shared: Mapping[str, Shared], parties: Sequence[str]) -> None:

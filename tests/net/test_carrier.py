@@ -189,6 +189,36 @@ async def test_first_come_first_served() -> None:
     assert net.ledger.frame()["start_s"].to_list() == pytest.approx([0.0, 0.08])
 
 
+@pytest.mark.parametrize(("host", "copied"), [("streams", 1.1e-3), ("buffered", 0.0)])
+async def test_a_cold_sender_waits_for_its_host_to_copy(host: Any, copied: float) -> None:
+    """Until 1 MB is copied, no more leaves than the kernel took in; later the kernel takes it all in."""
+    spec = LinkSpec(bandwidth=1e9, transport="tcp", host=host)
+    net, (a, b) = network(Topology(spec))
+    loop, took = asyncio.get_running_loop(), []
+    for _ in range(3):
+        began = loop.time()
+        for size in (1_000_000, 100):
+            a.send("B", block(size))
+            await b.recv("A", Block)
+        took.append(loop.time() - began)
+    kernel = 30 * 1514 * 8 / 1e9  # what leaves in the meantime
+    assert took[0] - took[2] == pytest.approx(max(0.0, copied - kernel), abs=2e-5)
+    assert [row[4] for row in net.ledger.rows] == ["Block"] * 6
+
+
+async def test_messages_sent_while_the_host_copies_keep_their_order() -> None:
+    """Two large messages and a small one at once: one after the other, and every byte of them."""
+    net, (a, b) = network(Topology(LinkSpec(bandwidth=1e9, transport="tcp", host="streams")))
+    sizes = (1_000_000, 2_000_000, 100)
+    for size in sizes:
+        a.send("B", block(size))
+    received = [await b.recv("A", Block) for _ in sizes]
+    assert [size_of(message)[1] for message in received] == list(sizes)
+    arrived = net.ledger.frame()["arrived_s"].to_list()
+    assert arrived == sorted(arrived)
+    assert arrived[-1] > sum(wire_bytes(size) for size in sizes) * 8 / 1e9
+
+
 async def test_a_named_bottleneck() -> None:
     """Links that have nothing in common but a bottleneck share that; others do not see it."""
     middle = Bottleneck(bandwidth=8e6, carries=(("A", "B"), ("C", "D")))

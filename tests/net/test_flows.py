@@ -183,6 +183,42 @@ def test_flights_take_a_round_trip_each() -> None:
     assert ended - began == pytest.approx(1, abs=1e-4)  # 61 at first: the receive window has not opened yet
 
 
+def test_a_message_may_be_handed_over_in_parts() -> None:
+    """What is supplied later leaves later, and the message has passed when the last of it has."""
+    clock, flow = Clock(), through(Port(100.0))
+    clock.fluid.offer(0.0, flow, 300, lambda began, ended: clock.passed.update(m=(began, ended)), later=200)
+    clock.run(5.0)
+    assert flow.position == pytest.approx(100)
+    clock.fluid.supply(5.0, flow, 200)
+    clock.run()
+    assert clock.passed["m"] == pytest.approx((0, 7))
+
+
+def test_the_senders_room_follows_the_window() -> None:
+    """Three windows of ten segments at first; later what the bottleneck held when slow start ended."""
+    clock, rate = Clock(), 10_000.0 * FRAME
+    flow = Flow([Port(rate)], window=Window())
+    assert flow.room == 30 * FRAME
+    clock.offer("message", flow, 5 * FRAME)
+    assert flow.room == 25 * FRAME
+    clock.offer("more", flow, 1000 * FRAME)
+    clock.run()
+    assert flow.room == pytest.approx(3 * rate * 4e-3)
+    assert through(Port(rate)).room == math.inf
+
+
+@pytest.mark.parametrize(("talks", "segments"), [(False, 20), (True, 40)])
+def test_rest_begins_when_something_was_last_sent(talks: bool, segments: int) -> None:
+    """Not when it was acknowledged: only where a sender answers with frames of its own."""
+    clock, window = Clock(), Window(talks=talks)
+    flow = Flow([Port(1e12)], round_trip=1.0, window=window)
+    clock.offer("message", flow, 70 * FRAME)  # the last of three flights leaves at 2 s
+    clock.run(2 + 2 * 1.2 + 0.5)
+    assert window.size == 80 * FRAME
+    clock.offer("next", flow, FRAME)
+    assert window.size == segments * FRAME
+
+
 def test_once_the_pipe_is_full_the_bottleneck_sets_the_pace() -> None:
     """A flight that lasts a round trip is no limit: 1000 segments at one a millisecond take a second."""
     clock = Clock()
