@@ -220,7 +220,7 @@ def attack_run(
         console = Console()
         if attacked.stand_in:
             console.print(STAND_IN)
-        console.print(tables(attacked))
+        console.print(tables(attacked), crop=False)
         _say(console, f"attacks: {written}")
 
 

@@ -169,9 +169,9 @@ def _mean(seen: Matrix, which: NDArray[np.bool_]) -> Matrix:
 
 def _deviation(seen: Matrix, which: NDArray[np.bool_], mean: Matrix) -> float:
     """One standard deviation for all rows, of the models around each row's mean."""
-    spent = np.count_nonzero(which.sum(axis=0) > 0)
+    total, spent = int(which.sum()), int(np.count_nonzero(which.sum(axis=0) > 0))
     squares = float(np.sum(which * (seen - mean) ** 2))
-    return max(1e-6, math.sqrt(squares / max(1, int(which.sum()) - spent)))
+    return max(1e-6, math.sqrt(squares / max(1, total - spent)))
 
 
 def attack_membership(
