@@ -21,7 +21,7 @@ from p2n2sim.assemble import Setup
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.scenario.protocol import WHOLE, protocol_name
-from p2n2sim.summary import in_digits, quality, retimed_sentence, training_loss
+from p2n2sim.summary import in_digits, measures, quality, retimed_sentence, training_loss
 
 STAND_IN = Text("These are stand-in data, not the published set.", style="bold yellow")
 
@@ -136,14 +136,14 @@ def _table(title: str, *columns: str) -> Table:
 
 def _quality(summary: Mapping[str, Any]) -> Table:
     own, plain = summary["metrics"], summary["baseline"]
-    measures = {key: title for key, title in (("auc", "AUC"), ("accuracy", "accuracy")) if key in own}
-    table = _table("Quality", "", *measures.values(), "test loss", "training loss")
+    shown = measures(summary)
+    table = _table("Quality", "", *shown.values(), "test loss", "training loss")
     for name, values, trained in (
         (f"protocol ({summary['protocol']})", own, training_loss(summary, 6)),
         ("plain network", plain, in_digits(plain["loss_train"], 6)),
     ):
-        shown = (in_digits(values[key], 4) for key in measures)
-        table.add_row(name, *shown, in_digits(values["loss_test"], 6), trained)
+        numbers = (in_digits(values[key], 4) for key in shown)
+        table.add_row(name, *numbers, in_digits(values["loss_test"], 6), trained)
     return table
 
 

@@ -82,6 +82,12 @@ def quality(y: Floats, logits: Floats) -> str:
     return f"{told}, accuracy {in_digits(accuracy(y, logits), 4)}" if logits.ndim == 2 else told
 
 
+def measures(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Which measures of quality a run's summary has, by name, with what people call them."""
+    called = {"auc": "AUC", "accuracy": "accuracy"}
+    return {name: title for name, title in called.items() if name in summary["metrics"]}
+
+
 def in_digits(value: float | None, digits: int) -> str:
     """A number of a summary as text, ``–`` where it is unknown.
 
@@ -141,7 +147,7 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
     """What `summary.json` says, except the hashes of the weights and the wall time."""
     scenario, dataset = setup.scenario, setup.dataset
     last = metrics.iloc[-1]
-    measures = [name for name in ("auc", "accuracy", "loss_train", "loss_test") if name in metrics]
+    kept = [name for name in ("auc", "accuracy", "loss_train", "loss_test") if name in metrics]
     return {
         "scenario": scenario.name,
         "title": scenario.title,
@@ -163,8 +169,8 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
             "widths": [block.stop - block.start for block in setup.blocks],
             "fingerprint": scenario.data.fingerprint,
         },
-        "metrics": {name: float(last[name]) for name in measures},
-        "baseline": {name: float(last[f"plain_{name}"]) for name in measures},
+        "metrics": {name: float(last[name]) for name in kept},
+        "baseline": {name: float(last[f"plain_{name}"]) for name in kept},
         **times_and_traffic(outcome.ledger, batches_frame(outcome), outcome.virtual_s),
         "views": {party: view._asdict() for party, view in outcome.ledger.views(outcome.parties).items()},
     }

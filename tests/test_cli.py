@@ -333,15 +333,18 @@ def test_shipped_scenarios_pass_the_check(call: Call) -> None:
     shipped = sorted(SCENARIOS.glob("*.toml"))
     code, out, err = call("check", *shipped)
     assert (code, err) == (0, "")
-    assert [line.split(": ok, stand-in generated")[0] for line in out.splitlines()] == list(map(str, shipped))
+    assert [line.split(": ok, stand-in")[0] for line in out.splitlines()] == list(map(str, shipped))
 
 
 def test_data_says_where_each_set_was_found(call: Call) -> None:
-    """Without files, both sets are found nowhere and a stand-in would be used."""
+    """Without files, the published sets are found nowhere and stand-ins would be used; digits are there."""
     code, out, _ = call("data")
     assert code == 0
-    assert out.count("found: nowhere") == 2
+    assert out.count("found: nowhere") == 3
     assert out.count("a run would use: stand-in generated") == 2
+    assert out.count("a run would use: stand-in: scikit-learn's 8x8 digits") == 1
+    assert "found: shipped with scikit-learn" in out
+    assert "1,797 rows, 64 features, 10 classes" in out
     assert "284,807 rows, 28 features, 492 of class 1" in out
 
 

@@ -6,8 +6,9 @@ Kaynak, 1998): counts of 0 to 16 set pixels in blocks of 4 x 4.
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
-import sklearn.datasets
 
 from p2n2sim.data.sets import Table
 
@@ -25,7 +26,7 @@ def load_digits() -> Table:
     Returns:
         A table with 64 columns called ``row,column``.
     """
-    found = sklearn.datasets.load_digits()
+    found = importlib.import_module("sklearn.datasets").load_digits()  # here, because it takes a second
     return Table(
         name=NAME,
         source=f"shipped with scikit-learn ({len(found.target):,} rows)",

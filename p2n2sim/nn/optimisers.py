@@ -32,8 +32,8 @@ class Langevin(torch.optim.Optimizer):
 
     For T = 1, a constant step and a flat prior this is Equation 4 of Welling and Teh, "Bayesian learning via
     stochastic gradient Langevin dynamics", 2011. There g is the gradient of the loss of all training rows,
-    estimated from a batch; here it is that of the scenario's loss, which is not scaled up to all rows, so that
-    at T = 1 the noise outweighs the gradient by more than a sampler's would. SPNN (Zhou et al., arXiv
+    estimated from a batch; here it is that of the scenario's loss, which is not scaled up to all rows: at
+    T = 1 the noise outweighs the gradient by more than a sampler's would. SPNN (Zhou et al., arXiv
     2012.09364) proposes SGLD in place of gradient descent against what the hidden layers leak.
 
     Args:

@@ -27,7 +27,7 @@ from p2n2sim.report.read import StoredRun, StoredSweep
 from p2n2sim.report.text import size, slug, three_digits
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.scenario.units import Bandwidth
-from p2n2sim.summary import in_digits
+from p2n2sim.summary import in_digits, measures
 
 _SIZE = (7.2, 4.0)  # inches
 _MOST_LINKS = 20
@@ -84,18 +84,16 @@ def losses(run: StoredRun) -> Exhibit:
         figure = style.new_figure(*_SIZE)
         draw_loss(figure.add_subplot(), run.metrics, run.batches, protocol=called(run.summary))
     summary = run.summary
-    reached = {
-        title: tuple(in_digits(summary[of][key], 4) for of in ("metrics", "baseline"))
-        for key, title in (("auc", "AUC"), ("accuracy", "accuracy"))
-        if key in summary["metrics"]
-    }
-    told = "; ".join(
-        f"{title} at the end: {own}, of the plain network on the same batches {plain}"
-        for title, (own, plain) in reached.items()
+    own, plain = summary["metrics"], summary["baseline"]
+    reached = "; ".join(
+        f"{title} at the end: {in_digits(own[key], 4)}, of the plain network on the same batches "
+        f"{in_digits(plain[key], 4)}"
+        for key, title in measures(summary).items()
     )
     caption = (
-        f"Average loss by epoch (as in the paper's Figures 3 and 4). Test {told}. "
-        f"A training loss is averaged while the weights move, a test loss is taken after the epoch.{unopened(summary)} {origin(run.scenario, summary)}"
+        f"Average loss by epoch (as in the paper's Figures 3 and 4). Test {reached}. A "
+        "training loss is averaged while the weights move, a test loss is taken after the epoch."
+        f"{unopened(summary)} {origin(run.scenario, summary)}"
     )
     return Exhibit(f"{run.name}-loss", "Loss by epoch", figure, run.metrics, caption)
 

@@ -13,7 +13,7 @@ from p2n2sim.report.provenance import called, origin
 from p2n2sim.report.tables import Tables
 from p2n2sim.report.text import size, span, without_folders
 from p2n2sim.report.timeline import draw_timeline, title
-from p2n2sim.summary import in_digits, training_loss
+from p2n2sim.summary import in_digits, measures, training_loss
 
 _WIDTH = 12.5  # inches
 _CAPTION_CHARACTERS = 178
@@ -61,8 +61,7 @@ def _write_facts(axes: Axes, run: Tables) -> None:
         ("", called(run.summary), "plain"),
         *(
             (f"{title} on test rows", in_digits(own[key], 4), in_digits(plain[key], 4))
-            for key, title in (("auc", "AUC"), ("accuracy", "accuracy"))
-            if key in own
+            for key, title in measures(run.summary).items()
         ),
         ("loss on test rows", in_digits(own["loss_test"], 5), in_digits(plain["loss_test"], 5)),
         ("loss on training rows", training_loss(run.summary, 5), in_digits(plain["loss_train"], 5)),
