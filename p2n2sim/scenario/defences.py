@@ -29,8 +29,8 @@ def check_defences(scenario: Scenario) -> None:
     if defender.weight and defender.layers and defender.reading == "best-response":
         raise ScenarioError(
             "defender.layers",
-            f"{len(defender.layers)} hidden layers, but the best response in closed form is linear",
-            "no layers would do, or reading = 'minmax'",
+            f"found {list(defender.layers)}, but the best response in closed form is linear",
+            "[] would do, or reading = 'minmax'",
         )
     if defence.nopeek and scenario.train.batch_size > MAX_ROWS:
         raise ScenarioError(
