@@ -21,6 +21,7 @@ from p2n2sim.errors import (
 )
 from p2n2sim.net import frame
 from p2n2sim.net.faults import Ack, Corrupt, Crash, Delay, Drop, Duplicate, Rule, Sending, Verdict, flip
+from p2n2sim.net.journal import Journal
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.net.link import Transmit
 from p2n2sim.net.simloop import SimLoop
@@ -129,6 +130,7 @@ class _Letter:
     wire: int
     depth: int
     sent: float
+    rows: dict[int, int] = field(default_factory=dict)  # attempt -> its row in the ledger
 
 
 _Arrived = tuple[_Letter, int, Corrupt | None]  # which attempt it is, and what has happened to it
@@ -148,6 +150,8 @@ class Courier:
         fail: ends the run with an error.
         crash: makes a party crash; told when it is there again.
         down: who has crashed.
+        journal: is told what is transmitted and what is accepted, unless every message is sent once and taken
+            as it arrives.
         encode_all: every frame is really made and opened, not only those that are damaged.
         tap: is shown what parties send.
     """
@@ -164,6 +168,7 @@ class Courier:
         fail: Callable[[Exception], object],
         crash: Callable[[str, float | None], object],
         down: Mapping[str, float],
+        journal: Journal,
         encode_all: bool = False,
         tap: Callable[[str, str, Message], object] | None = None,
     ) -> None:
@@ -172,6 +177,7 @@ class Courier:
         self._counts, self._links = counts, links
         self._fail, self._crash, self._down = fail, crash, down
         self._encode_all = encode_all
+        self._journal = journal if rules or self._retry else None
         self._overhead = frame.overhead(delivery.key)
         self._streams: dict[tuple[str, str], _Stream] = {}
 
@@ -234,6 +240,7 @@ class Courier:
             if not verdict.overtaken:
                 stream.not_before = arrival
         dropped = isinstance(verdict, Drop)
+        letter.rows[attempt] = len(self._ledger.rows)
         self._note(letter, now, start, math.nan if dropped else arrival)
         if not dropped:
             damage = verdict if isinstance(verdict, Corrupt) else None
@@ -250,6 +257,8 @@ class Courier:
 
     def _note(self, letter: _Letter, now: float, start: float, arrival: float) -> None:
         way, stream = letter.way, letter.stream
+        if self._journal is not None:
+            self._journal.transmit(stream.sender, stream.receiver, way.kind, letter.number)
         self._ledger.rows.append(
             (
                 letter.message.step,
@@ -285,6 +294,8 @@ class Courier:
             self._acknowledge(letter, attempt)
         if letter.number < stream.expected or letter.number in stream.held:
             return
+        if self._journal is not None:
+            self._journal.accept(stream.receiver, stream.sender, letter.way.kind, letter.rows[attempt])
         letter.message = message
         stream.held[letter.number] = letter
         while (due := stream.held.pop(stream.expected, None)) is not None:
