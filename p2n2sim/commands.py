@@ -167,11 +167,11 @@ def trace_run(
 ) -> None:
     """Writes what is asked for of a run, and shows what its virtual time consists of."""
     critical = critical or as_json
+    if payload and "pcapng" not in files:
+        raise InputError("--payload", "there is no capture to put it into", "add --pcapng with a file")
     if not files and not critical:
         remedy = "add --perfetto, --sequence or --pcapng with a file, or --critical-path"
         raise InputError("trace", "there is nothing to do", remedy)
-    if payload and "pcapng" not in files:
-        raise InputError("--payload", "there is no capture to put it into", "add --pcapng with a file")
     run = read_events(source)
     story = tell(run)
     told = {}
