@@ -19,7 +19,7 @@ import pandas as pd
 from p2n2sim.messages import DEALER
 from p2n2sim.net.journal import BESIDE, party_of
 from p2n2sim.trace.flights import Flight
-from p2n2sim.trace.story import Story
+from p2n2sim.trace.story import Happening, Session, Story
 
 PARTS = ("compute", "serialisation", "latency", "offline", "fault", "other")
 """Work; bits that leave, one after the other; distance; all three where they belong to the offline phase,
@@ -59,18 +59,20 @@ def critical_path(story: Story) -> list[Segment]:
 
 def _backwards(story: Story) -> Iterator[Segment]:
     now = story.virtual_s
-    for number in reversed(range(len(story.sessions))):
-        now = yield from _session(story, number, now)
+    own: list[list[Happening]] = [[] for _ in story.sessions]
+    for it in story.happenings:
+        own[it.session].append(it)
+    for session, happenings in zip(reversed(story.sessions), reversed(own), strict=True):
+        now = yield from _session(story, session, happenings, now)
 
 
 Path = Generator[Segment, None, float]
 """Segments, from the last to the first; returns where they begin."""
 
 
-def _session(story: Story, number: int, now: float) -> Path:
-    """From the end of a session to its beginning."""
-    told, session = story.happenings, story.sessions[number]
-    own = [it for it in told if it.session == number]
+def _session(story: Story, session: Session, own: list[Happening], now: float) -> Path:
+    """From the end of a session, whose happenings are its own, to its beginning."""
+    told = story.happenings
     done = (it for it in own if not it.cut)
     at = max(done, key=lambda it: (it.ended_s, it.number), default=None)
     if session.crashes and (at is None or at.ended_s < now):  # it ended because somebody had crashed
