@@ -30,7 +30,7 @@ from p2n2sim.paper.evaluate import evaluate
 from p2n2sim.report.build import build
 from p2n2sim.report.comparison import footnotes, screens
 from p2n2sim.report.read import StoredComparison, read, read_events
-from p2n2sim.retime import check_undisturbed, on_network, retime
+from p2n2sim.retime import on_network, retime
 from p2n2sim.run import Silent, run
 from p2n2sim.scenario.faults import said
 from p2n2sim.scenario.inline import inline
@@ -38,7 +38,9 @@ from p2n2sim.scenario.load import points
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
 from p2n2sim.sweep import Point, sweep
+from p2n2sim.trace.contents import contents
 from p2n2sim.trace.critical import critical_path, divide
+from p2n2sim.trace.scene import step_of
 from p2n2sim.trace.story import tell
 from p2n2sim.trace.tables import critical_tables
 from p2n2sim.trace.write import WRITERS
@@ -166,20 +168,23 @@ def trace_run(
     payload: bool,
     critical: bool,
     as_json: bool,
+    data_dir: Path | None,
 ) -> None:
     """Writes what is asked for of a run, and shows what its virtual time consists of."""
     critical = critical or as_json
+    if payload and "pcapng" not in files:
+        raise InputError("--payload", "there is no capture to put it into", "add --pcapng with a file")
     if not files and not critical:
         remedy = "add --perfetto, --sequence or --pcapng with a file, or --critical-path"
         raise InputError("trace", "there is nothing to do", remedy)
     run = read_events(source)
-    if critical or "pcapng" in files:  # both need to know of every message what it did on its link
-        found = "a run with {} has neither a critical path nor a capture"
-        check_undisturbed(run.scenario, str(source), "--perfetto and --sequence would do", found=found)
     story = tell(run)
+    told = {}
+    if payload:
+        told = contents(run, story, step_of(run, batch), str(source), data_dir=data_dir)
     for kind, path in files.items():
         with folder.writing(path, remedy="name another file"):
-            WRITERS[kind](run, story, path, batch=batch, payload=payload)
+            WRITERS[kind](run, story, path, batch=batch, contents=told)
         if not as_json:
             _say(Console(), f"{kind}: {path}")
     if not critical:
