@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import multiprocessing
 import os
 import re
-import signal
-import threading
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +18,7 @@ import pandas as pd
 
 from p2n2sim import folder
 from p2n2sim.errors import InputError, P2N2SimError, ScenarioError
+from p2n2sim.processes import deaf_to_ctrl_c, processes
 from p2n2sim.report.text import written
 from p2n2sim.retime import check_undisturbed, retime
 from p2n2sim.run import run
@@ -92,13 +90,8 @@ def sweep(
     for position, point in enumerate((p for p in grid if p not in missing), 1):
         on_point(point, position, len(grid))
     failures: list[tuple[Point, P2N2SimError]] = []
-    pool = concurrent.futures.ProcessPoolExecutor(
-        min(jobs or os.cpu_count() or 1, max(1, len(missing))),
-        mp_context=multiprocessing.get_context("spawn"),  # a fork would copy the threads' locks
-        initializer=_end_with_parent,
-    )
-    try:
-        with _deaf_to_ctrl_c():
+    with processes(min(jobs or os.cpu_count() or 1, max(1, len(missing)))) as pool:
+        with deaf_to_ctrl_c():
             tasks = {
                 pool.submit(_run_points, [(to_toml(p.scenario), p.folder) for p in group], data_dir): group
                 for group in (_alike(missing) if retimed else [[point] for point in missing])
@@ -116,12 +109,6 @@ def sweep(
                 if folder.is_finished(point.folder):
                     done += 1
                     on_point(point, done, len(grid))
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
     if failures:
         if not done:
             _disclaim(out)
@@ -177,28 +164,6 @@ def _disclaim(out: Path) -> None:
     for empty in (out / "points", out):
         with contextlib.suppress(OSError):  # absent, or somebody put something there
             empty.rmdir()
-
-
-@contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes started meanwhile never see Ctrl-C, which reaches all: the parent alone answers it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_with_parent() -> None:
-    """In another process: a killed parent leaves nobody behind."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # only ever called in a child
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _alike(points: list[Point]) -> list[list[Point]]:
