@@ -225,6 +225,9 @@ def explore_command(
     ] = False,
     overrides: Overrides = None,
     data: DataDir = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes at a time; default: one a core where that is faster.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Run a scenario in other legal orders of equal times. Stops at the first that changes a result."""
@@ -236,7 +239,9 @@ def explore_command(
         replay = ["p2n2sim", "run", str(scenario)]
         replay += [part for override in overrides or () for part in ("--set", override)]
         replay += [] if data is None else ["--data", str(data)]
-        _commands().run_exploration(settings, range(first, first + seeds), replay, data_dir=data, quiet=quiet)
+        _commands().run_exploration(
+            settings, range(first, first + seeds), replay, data_dir=data, jobs=jobs, quiet=quiet
+        )
 
 
 @app.command("report")

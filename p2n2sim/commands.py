@@ -23,7 +23,7 @@ from p2n2sim.console import STAND_IN, RunProgress, comparison_tables, progress_b
 from p2n2sim.data.catalogue import catalogue
 from p2n2sim.data.fetch import fetch_creditcard
 from p2n2sim.errors import DeliveryError, InputError, PartyLostError
-from p2n2sim.explore import Ending, OrderError, explore
+from p2n2sim.explore import OrderError, explore
 from p2n2sim.gate import run_twice
 from p2n2sim.paper.catalogue import select
 from p2n2sim.paper.evaluate import evaluate
@@ -262,32 +262,50 @@ def run_comparison(
 
 
 def run_exploration(
-    scenario: Scenario, seeds: range, replay: Sequence[str], *, data_dir: Path | None, quiet: bool
+    scenario: Scenario,
+    seeds: range,
+    replay: Sequence[str],
+    *,
+    data_dir: Path | None,
+    jobs: int | None,
+    quiet: bool,
 ) -> None:
     """Runs a scenario under many schedules; of the first that fails it shows how to replay it."""
-    err, done = Console(stderr=True, quiet=quiet), 0
+    err, done, replay = Console(stderr=True, quiet=quiet), 0, list(replay)
+    failing: int | None = None
     try:
         with progress_bar(err) as bar:
             task = bar.add_task(scenario.name, total=len(seeds))
 
-            def show(seed: int, ending: Ending) -> None:
+            def show(seed: int, kind: str) -> None:
                 nonlocal done
                 done += 1
                 bar.update(task, completed=done)
                 if not done % max(1, len(seeds) // 10):
-                    _say(err, f"{done}/{len(seeds)} schedule {seed}: {ending.kind}")
+                    _say(err, f"{done}/{len(seeds)} schedule {seed}: {kind}")
 
-            endings = explore(scenario, seeds, data_dir=data_dir, on_seed=show)
+            def show_failure(seed: int) -> None:
+                nonlocal failing
+                failing = seed
+                replay.extend(("--schedule-seed", str(seed)))
+                if len(scenario.fault) > 1:
+                    _say(err, f"schedule {seed} fails; looking for the faults that are enough")
+
+            endings = explore(
+                scenario, seeds, data_dir=data_dir, jobs=jobs, on_seed=show, on_failure=show_failure
+            )
     except KeyboardInterrupt:
-        _say(err, f"interrupted; the first {done} schedules, from seed {seeds[0]} on, change nothing")
+        passed = f"the first {done} schedules, from seed {seeds[0]} on, change nothing"
+        _say(err, f"interrupted; {passed if failing is None else f'schedule {failing} fails'}")
+        if failing is not None:
+            _say(err, f"replay it: {shlex.join(replay)}")
         raise
     except OrderError as error:
-        command = [*replay, "--schedule-seed", str(error.seed)]
         if len(error.faults) < len(scenario.fault):
             faults = [said(fault) for fault in error.faults]
-            command += ["--set", f"fault={inline(faults)}"]
+            replay += ["--set", f"fault={inline(faults)}"]
             _say(err, f"of {len(scenario.fault)} faults {len(faults)} are enough: {inline(faults)}")
-        _say(err, f"replay it: {shlex.join(command)}")
+        _say(err, f"replay it: {shlex.join(replay)}")
         raise
     if not quiet:
         told = ", ".join(f"{count} {kind}" for kind, count in endings.items())
