@@ -24,6 +24,11 @@ Calculation = Callable[[Path, Path | None, Mapping[str, Any]], Mapping[str, Any]
 "JSON."""
 
 
+ATTACKS = "attacks"
+"""The step whose result is kept with a run as ``attacks.json``, but for what is under `PICTURES`."""
+PICTURES = "pictures"
+
+
 @dataclass(frozen=True)
 class Step:
     """Something that is calculated on every run of a scenario file.
