@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from p2n2sim.adversary.attack import attack
-from p2n2sim.adversary.kinds import Asked, _pixels
+from p2n2sim.adversary.kinds import Asked
+from p2n2sim.adversary.observed import pixels
 from p2n2sim.data.prepare import column, prepare
 from p2n2sim.errors import DataError, InputError
 from tests import tiny
@@ -185,7 +186,7 @@ def test_split_learning_gives_every_summand_away(here: Path, call: Call) -> None
 
 def test_images_are_put_together_line_by_line() -> None:
     """Holders have strips of an image; its pixels are ordered by their names."""
-    assert list(_pixels(("0,1", "1,1", "0,0", "1,0"))) == [2, 0, 3, 1]
+    assert list(pixels(("0,1", "1,1", "0,0", "1,0"))) == [2, 0, 3, 1]
 
 
 def test_ctrl_c_ends_with_130_and_writes_nothing(here: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from p2n2sim import folder
 from p2n2sim.attacks.recovery import PAIRS
 from p2n2sim.attacks.regress import LEARNERS, ridge
 from p2n2sim.paper import recovered, work
@@ -184,6 +185,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         quick = dict.fromkeys(LEARNERS, ridge)  # networks take most of the time, and are tested elsewhere
         patch.setattr(recovered, "LEARNERS", quick)
         patch.setattr(recovered, "slower_mlp", ridge)
+        patch.setattr(folder, "draw", lambda run: b"")  # of every run, and no part of the report
         return evaluated(home, "out", "figure7,frontier")
 
 

@@ -166,7 +166,7 @@ def _draw(runs: Sequence[Finished]) -> Figure:
     attackers = list(kept[0]["recovered"])
     columns = -(-len(runs) // 2)
     with style.look():
-        figure = style.new_figure(5.6 * columns, 0.5 + 2 * (0.55 + 0.5 * (1 + len(attackers))))
+        figure = style.new_figure(5.6 * columns, 0.3 + 2 * (0.4 + 0.47 * (1 + len(attackers))))
         panels = np.atleast_1d(figure.subplots(2 if len(runs) > 1 else 1, columns)).ravel()
         for axes, run, pictures in zip(panels, runs, kept, strict=False):
             _panel(axes, pictures, attackers)
