@@ -32,6 +32,16 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "masked-once": {"protocol.first_layer": "algorithm1-masked-once"},
     "masked-sum": {"protocol.first_layer": "masked-sum"},
     "plaintext": {"protocol.first_layer": "plaintext"},
+    "masked-sum, adam": {
+        "protocol.first_layer": "masked-sum",
+        "train.optimiser": "adam",
+        "train.momentum": 0.0,
+    },
+    "masked-sum, sgld": {
+        "protocol.first_layer": "masked-sum",
+        "train.optimiser": "sgld",
+        "train.momentum": 0.0,
+    },
     "two layers": {"protocol.secret_layers": 2, "protocol.first_layer": "algorithm1-masked-once"},
     "whole network": {"protocol.secret_layers": 3},
 }
@@ -102,7 +112,7 @@ def test_several_crashes() -> None:
     assert trained(fault=faults)[0] == trained()[0]
 
 
-@pytest.mark.parametrize("name", ["algorithm1, no dealer", "whole network", "masked-once"])
+@pytest.mark.parametrize("name", list(PROTOCOLS)[2:])
 def test_what_is_stored_is_what_was_there(name: str, tmp_path: Path) -> None:
     """From every checkpoint on disk a run goes on to the same ledger, views, local work and weights."""
     keys = COMMON | PROTOCOLS[name] | {"train.checkpoint_every": 3}

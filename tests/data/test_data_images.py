@@ -1,4 +1,4 @@
-"""MNIST and digits: published files, files that are not what they say, the stand-in, the split of an image."""
+"""MNIST and digits: published files, files that are not what they say, the stand-in, strips of images."""
 
 from __future__ import annotations
 
