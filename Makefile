@@ -48,6 +48,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/messages.py
 	$(BIN)/python benchmarks/ring.py
 	$(BIN)/python benchmarks/batch.py
+	$(BIN)/python benchmarks/perturbation.py
 	$(BIN)/python benchmarks/fuzz_wire.py
 	$(BIN)/python benchmarks/secret_layers.py
 

@@ -46,6 +46,12 @@ def product(a: Floats, b: Floats) -> Floats:
         return a @ b
 
 
+def squared_norms(rows: Floats) -> Floats:
+    """The squared Euclidean norm of every row of (m, n), (m,); without warnings, as above."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (rows * rows) @ np.ones(rows.shape[1], np.float32)  # faster than a sum along rows
+
+
 def forward_flops(module: nn.Module, rows: int) -> int:
     """Multiply and add for every weight and row: the count for stacks of linear layers."""
     return 2 * rows * sum(parameter.numel() for parameter in module.parameters())

@@ -73,7 +73,7 @@ async def data_holder(
                 await perturbed.update(theta, X, d_1, batch, optimiser)
                 continue
             await me.compute(
-                partial(_update, theta, X, d_1, added, optimiser),
+                partial(update, theta, X, d_1, added, optimiser),
                 Cost(
                     flops=2 * X.size * theta.shape[1]
                     + update_flops(optimiser, theta.numel())
@@ -84,7 +84,7 @@ async def data_holder(
             )  # line 11
 
 
-def _update(
+def update(
     theta: torch.Tensor, X: Floats, d_1: Floats, added: Floats | None, optimiser: torch.optim.Optimizer
 ) -> None:
     """dL/dtheta_i = X_i^T dL/dh1, computed where X_i is, with what the defenders add to dL/dh1."""

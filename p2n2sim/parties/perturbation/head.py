@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -12,8 +13,9 @@ from p2n2sim.messages import SERVER, ClipFactors, Floats, HeadNoise, HeadNorms, 
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.nn.optimisers import update_flops
-from p2n2sim.nn.training import forward_flops, label_loss
+from p2n2sim.nn.training import forward_flops, label_loss, product, squared_norms
 from p2n2sim.parties.perturbation.owner import Perturbation, clip_flops
+from p2n2sim.privacy import clipping
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,9 @@ class _Rows:
         squared: squared norm of its gradient, (m,).
     """
 
-    hidden: torch.Tensor
-    d: torch.Tensor
-    squared: torch.Tensor
+    hidden: Floats
+    d: Floats
+    squared: Floats
 
 
 class HeadPerturbation:
@@ -72,11 +74,11 @@ class HeadPerturbation:
         me.send(SERVER, LastHiddenGradient(step, d_L))
         cost = Cost(flops=forward + update_flops(optimiser, weights)) + does.finish_cost(weights)
         if does.flat:
-            me.send(SERVER, HeadNorms(step, rows.squared.numpy()))
+            me.send(SERVER, HeadNorms(step, rows.squared))
             f = (await me.recv(SERVER, ClipFactors)).f
             cost += Cost(messages=1)
         else:
-            f = does.factors(rows.squared.numpy())
+            f = does.factors(rows.squared)
         given = (await me.recv(SERVER, HeadNoise)).noise if does.by_server else None
         cost += Cost(messages=1) if does.by_server else does.noise_cost(weights)
         await me.compute(
@@ -93,23 +95,22 @@ class HeadPerturbation:
         given: Floats | None,
         step: int,
     ) -> None:
-        fd = rows.d * torch.tensor(f)[:, None]  # (m, logits)
-        sums = [fd.T @ rows.hidden, fd.sum(0)]
+        fd = clipping.scaled(rows.d, f)  # (m, logits)
+        sums = [torch.from_numpy(product(fd.T, rows.hidden)), torch.from_numpy(fd.sum(0))]
         noise = self._does.draw(step, sum(total.numel() for total in sums)) if given is None else given
         optimiser.zero_grad()
-        head.weight.grad, head.bias.grad = self._does.finish(sums, noise)
+        head.weight.grad, head.bias.grad = self._does.finish_all(sums, noise)
         optimiser.step()
 
 
 def _gradients(head: nn.Linear, h_L: Floats, y: torch.Tensor) -> tuple[float, Floats, _Rows]:
     """The summed loss, dL/dh_L (m, q) of every row's own loss, and what the head's gradients need."""
-    hidden = torch.tensor(h_L)
     with torch.no_grad():
-        logits = head(hidden)
+        logits = head(torch.tensor(h_L))
     logits.requires_grad_()
     loss = label_loss(logits.squeeze(1), y, reduction="sum")
     (d,) = torch.autograd.grad(loss, logits)
-    with torch.no_grad():
-        d_L = d @ head.weight  # (m, q)
-        squared = (d * d).sum(1) * ((hidden * hidden).sum(1) + 1)
-    return loss.item(), d_L.numpy(), _Rows(hidden, d, squared)
+    own = d.numpy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        squared = squared_norms(own) * (squared_norms(h_L) + np.float32(1))
+    return loss.item(), product(own, head.weight.detach().numpy()), _Rows(h_L, own, squared)

@@ -11,7 +11,7 @@ from p2n2sim.messages import SERVER, Floats, GradientNoise
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.nn.optimisers import update_flops
-from p2n2sim.nn.training import product
+from p2n2sim.nn.training import product, squared_norms
 from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.parties.perturbation.norms import send_norms
 from p2n2sim.parties.perturbation.owner import Perturbation, clip_flops
@@ -39,7 +39,7 @@ class HolderPerturbation:
     async def prepare(self, X_train: Floats) -> None:
         """Finds |x_i|^2 of all training rows, (rows, k_i); for flat clipping the server learns their sum."""
         self._squared = await self._me.compute(
-            lambda: clipping.squared_norms(X_train), Cost(flops=2 * X_train.size), label="norms of rows"
+            lambda: squared_norms(X_train), Cost(flops=2 * X_train.size), label="norms of rows"
         )
         if self._does.flat:
             await send_norms(self._me, self._layer, self._squared, self._seed)
@@ -67,22 +67,37 @@ class HolderPerturbation:
         else:
             cost += does.noise_cost(theta.numel())
         await self._me.compute(
-            partial(self._update, theta, X, d_1, batch, given, optimiser), cost, label="update theta"
+            partial(update, does, self._squared, theta, X, d_1, batch, given, optimiser),
+            cost,
+            label="update theta",
         )
 
-    def _update(
-        self,
-        theta: torch.Tensor,
-        X: Floats,
-        d_1: Floats,
-        batch: Batch,
-        given: Floats | None,
-        optimiser: torch.optim.Optimizer,
-    ) -> None:
-        does = self._does
-        if not does.flat:
-            squared = np.take(self._squared, batch.rows) * clipping.squared_norms(d_1)  # (m,)
-            d_1 = clipping.scaled(d_1, does.factors(squared))
-        noise = does.draw(batch.step, theta.numel()) if given is None else given
-        (theta.grad,) = does.finish([torch.from_numpy(product(X.T, d_1))], noise)  # (k_i, n)
-        optimiser.step()
+
+def update(
+    does: Perturbation,
+    squared: Floats,
+    theta: torch.Tensor,
+    X: Floats,
+    d_1: Floats,
+    batch: Batch,
+    given: Floats | None,
+    optimiser: torch.optim.Optimizer,
+) -> None:
+    """One step of theta_i along its rows' gradients, clipped unless clipping is flat, and their noise.
+
+    Args:
+        does: what is done to the part.
+        squared: |x_i|^2 of all training rows.
+        theta: (k_i, n), trained in place.
+        X: the batch's rows, (m, k_i).
+        d_1: (m, n).
+        batch: which it is.
+        given: the noise, if somebody else has drawn it.
+        optimiser: over theta.
+    """
+    if not does.flat:
+        f = does.factors(np.take(squared, batch.rows) * squared_norms(d_1))  # (m,)
+        d_1 = clipping.scaled(d_1, f)
+    noise = does.draw(batch.step, theta.numel()) if given is None else given
+    theta.grad = torch.from_numpy(does.finish(product(X.T, d_1), noise))  # (k_i, n)
+    optimiser.step()

@@ -14,7 +14,7 @@ is summed. A batch without rows is a step along the noise.
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +26,9 @@ from p2n2sim.mpc import prg
 from p2n2sim.mpc.prg import Purpose
 from p2n2sim.net.cpu import Cost
 from p2n2sim.privacy import clipping
+
+DRAWN_TOGETHER = 8192
+"""How many numbers of noise are drawn at a time, of a small part for several batches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,19 +63,25 @@ class Perturbation:
         """The noise of a batch, (count,) float32: a function of key and step alone."""
         if not self.deviation:
             return np.zeros(count, np.float32)
-        drawn = prg.normal(self.key, step, count, purpose=Purpose.PERTURBATION)
-        return (self.deviation * drawn).astype(np.float32)
+        many = max(1, DRAWN_TOGETHER // count)
+        drawn: Floats = _drawn(self.key, self.deviation, step // many, many, count)[step % many]
+        return drawn
 
-    def finish(self, sums: Sequence[torch.Tensor], noise: Floats) -> list[torch.Tensor]:
-        """The gradients along which the part steps.
+    def finish(self, total: Floats, noise: Floats) -> Floats:
+        """The gradient along which a parameter steps.
 
         Args:
-            sums: of the clipped rows, for every parameter.
-            noise: for all of them, one after the other.
+            total: of the clipped rows, of the parameter's shape.
+            noise: as many numbers.
         """
-        parts = torch.split(torch.tensor(noise), [total.numel() for total in sums])
+        gradient: Floats = (total + noise.reshape(total.shape)) / np.float32(self.divisor)
+        return gradient
+
+    def finish_all(self, sums: Sequence[torch.Tensor], noise: Floats) -> list[torch.Tensor]:
+        """The same for several parameters, their noise one after the other."""
+        parts = np.split(noise, np.cumsum([total.numel() for total in sums])[:-1])
         return [
-            (total + part.view(total.shape)).div_(self.divisor)
+            torch.from_numpy(self.finish(total.numpy(), part))
             for total, part in zip(sums, parts, strict=True)
         ]
 
@@ -85,11 +94,15 @@ class Perturbation:
         return Cost(flops=2 * weights)
 
 
+@functools.lru_cache(maxsize=64)  # of every owner, the batches that it goes through
+def _drawn(key: bytes, deviation: float, number: int, many: int, count: int) -> Floats:
+    """The noise of so many batches, (many, count): making a stream takes longer than a hundred numbers."""
+    drawn = prg.normal(key, number, many * count, purpose=Purpose.PERTURBATION)
+    noise: Floats = (deviation * drawn).astype(np.float32).reshape(many, count)
+    noise.flags.writeable = False
+    return noise
+
+
 def clip_flops(rows: int, width: int) -> int:
     """Operations for norms, factors and products of (rows, width): multiply and add, a root, a product."""
     return rows * (3 * width + 12)
-
-
-def size_of(shapes: Sequence[Sequence[int]]) -> int:
-    """How many numbers are in arrays of these shapes."""
-    return sum(math.prod(shape) for shape in shapes)

@@ -15,7 +15,7 @@ from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.nn.optimisers import update_flops
 from p2n2sim.nn.per_example import Trace, is_stack, row_gradients, set_gradients, trace, trained
-from p2n2sim.nn.training import forward_flops
+from p2n2sim.nn.training import forward_flops, squared_norms
 from p2n2sim.parties.perturbation.norms import receive_norms
 from p2n2sim.parties.perturbation.owner import Perturbation, clip_flops
 from p2n2sim.parties.schedule import Batch
@@ -123,12 +123,12 @@ class ServerPerturbation:
         squared, d_1 = rows.squared.numpy(), rows.d_1.numpy()
         if of_head is not None:
             x2 = np.take(self._squared, batch.rows)  # (m,)
-            squared = squared + of_head + x2 * clipping.squared_norms(d_1)
+            squared = squared + of_head + x2 * squared_norms(d_1)
         f = does.factors(squared)
         sums = rows.weighted(torch.from_numpy(f))
         noise = does.draw(batch.step, sum(total.numel() for total in sums))
         optimiser.zero_grad()
-        set_gradients(traced.module, does.finish(sums, noise))
+        set_gradients(traced.module, does.finish_all(sums, noise))
         optimiser.step()
         return (clipping.scaled(d_1, f) if does.flat else d_1), f
 
