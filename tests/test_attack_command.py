@@ -211,7 +211,7 @@ def test_copies_of_leaked_rows_are_no_targets(here: Path, call: Call) -> None:
     (here / "four.csv").write_text(
         "\n".join([text[0], *(line for line in text[1:] for _ in range(4))]) + "\n"
     )
-    keys = (f"data.source={here / 'four.csv'}", "model.hidden=[1, 2]", "record.views=[server]")
+    keys = (f"data.source={here / 'four.csv'}", "model.hidden=[1, 2]", 'record.views=["server"]')
     sets = [part for key in keys for part in ("--set", key)]
     assert call("run", "tiny.toml", "--quiet", "--out", "copies", *sets)[0] == 0
     for finding in attack(Path("copies"), wanted=["recovery"], asked=Asked(leaked=0.5)).findings:
