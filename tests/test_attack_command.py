@@ -184,7 +184,7 @@ def test_split_learning_gives_every_summand_away(here: Path, call: Call) -> None
 
 
 def test_with_theta_under_sharing_no_holder_completes_it(here: Path, call: Call) -> None:
-    """With two secret layers B has the opened layer's gradient but no X_i theta_i; with all it has nothing."""
+    """With two secret layers B has the opened layer's gradient but no X_i theta_i; with all nothing."""
     for layers, views in ((2, '["server", "B"]'), (3, '["B"]')):
         sets = ("--set", f"protocol.secret_layers={layers}", "--set", f"record.views={views}")
         assert call("run", "tiny.toml", "--quiet", "--out", f"secret{layers}", *sets)[0] == 0
@@ -197,7 +197,7 @@ def test_with_theta_under_sharing_no_holder_completes_it(here: Path, call: Call)
 
 
 def test_a_single_leaked_row_is_enough_to_ask(here: Path, call: Call) -> None:
-    """With one pair nothing can be learned, and nobody stumbles; with all rows leaked none is left to judge."""
+    """With one pair nothing can be learned; with all rows leaked none is left to judge."""
     kinds = ("--kind", "recovery,labels,properties", "--property", "a")
     tree = attacked(call, *kinds, "--leaked", "0.01", "--out", "x")
     assert tree["findings"][0]["rows_leaked"] == 1
