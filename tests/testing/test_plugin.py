@@ -269,7 +269,7 @@ def test_a_run_that_is_never_awaited_fails_its_test(project: pytest.Pytester, sc
 def test_seeds_are_not_negative(project: pytest.Pytester) -> None:
     """As on the simulator's own command line."""
     project.makepyfile("def test(): pass")
-    result = project.runpytest_subprocess("--schedule-seed", "-1")
+    result = project.runpytest_subprocess(*OPTIONS[:2], "--schedule-seed", "-1")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*error: argument --schedule-seed: -1 is negative; seeds are 0, 1, 2, ..."])
 
