@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -15,12 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from p2n2sim import messages
 from p2n2sim.data.prepare import prepare
 from p2n2sim.data.sets import Dataset
 from p2n2sim.data.split import columns, columns_by_name, holder_names, strips
 from p2n2sim.errors import DataError, ScenarioError
 from p2n2sim.messages import DEALER, SERVER
 from p2n2sim.net.cpu import Cost
+from p2n2sim.net.faults import Ack
 from p2n2sim.nn.network import Parts, ServerFactory, build
 from p2n2sim.parties.first_layer import homomorphic
 from p2n2sim.parties.layer import FirstLayer
@@ -28,6 +31,7 @@ from p2n2sim.parties.schedule import Schedule
 from p2n2sim.scenario.machines import machine
 from p2n2sim.scenario.protocol import all_layers
 from p2n2sim.scenario.sections import Compute, Scenario
+from p2n2sim.wire import Message
 
 MAX_REAL_CRYPTO_S = 20 * 60.0
 """Processor time in seconds that real ciphertexts may take on the reference machine."""
@@ -115,11 +119,7 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
         predict_every=train.predict_every,
         seed=train.seed,
     )
-    for number, fault in enumerate(scenario.fault):
-        if fault.batch is not None and fault.batch > len(schedule):
-            raise ScenarioError(
-                f"fault.{number}.batch", f"found {fault.batch}", f"the run has {len(schedule)} batches"
-            )
+    _check_faults(scenario, schedule)
     resolved = msgspec.structs.replace(data, fingerprint=dataset.fingerprint)
     dataset, blocks = _split_columns(scenario, dataset)
     setup = Setup(
@@ -131,6 +131,27 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
     )
     _check_effort(setup)
     return setup
+
+
+def _check_faults(scenario: Scenario, schedule: Schedule) -> None:
+    """Refuses faults that could never happen: of a batch or a type of message that there is not."""
+    kinds = [Ack.__name__, *(name for name, what in vars(messages).items() if _is_message(what))]
+    for number, fault in enumerate(scenario.fault):
+        if fault.batch is not None and fault.batch > len(schedule):
+            raise ScenarioError(
+                f"fault.{number}.batch", f"found {fault.batch}", f"the run has {len(schedule)} batches"
+            )
+        if fault.message and fault.message not in kinds:
+            near = difflib.get_close_matches(fault.message, kinds, 1)
+            raise ScenarioError(
+                f"fault.{number}.message",
+                f"there is no message {fault.message!r}",
+                (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(kinds)}",
+            )
+
+
+def _is_message(what: object) -> bool:
+    return isinstance(what, type) and issubclass(what, Message) and what is not Message
 
 
 def _check_effort(setup: Setup) -> None:

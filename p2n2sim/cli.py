@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from p2n2sim.errors import InputError, P2N2SimError
+from p2n2sim.interrupt import ending_at_once
 from p2n2sim.scenario.load import load, located
 
 app = typer.Typer(
@@ -321,7 +322,8 @@ def calibrate_command() -> None:
 
 def _commands() -> ModuleType:
     """Imported when a command is run, because torch takes seconds: help and misspelt keys do not wait."""
-    return importlib.import_module("p2n2sim.commands")
+    with ending_at_once():
+        return importlib.import_module("p2n2sim.commands")
 
 
 @contextlib.contextmanager
