@@ -120,7 +120,9 @@ def test_updates_have_a_price() -> None:
     weight = [torch.zeros(10)]
     langevin = Langevin(weight, learning_rate=1.0, temperature=1.0, draw=lambda step: [])
     assert update_flops(sgd(weight, learning_rate=1.0), 10) == 40
-    assert update_flops(sgd(weight, learning_rate=1.0), 10) < update_flops(adam(weight, learning_rate=1.0), 10)
+    assert update_flops(sgd(weight, learning_rate=1.0), 10) < update_flops(
+        adam(weight, learning_rate=1.0), 10
+    )
     assert update_flops(adam(weight, learning_rate=1.0), 10) < update_flops(langevin, 10)
 
 
