@@ -24,6 +24,7 @@ from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.parties.server import FirstLayerServer, server
 from p2n2sim.parties.triples.supply import Order, Supply, Work
+from p2n2sim.perturbing import Perturbing
 from p2n2sim.scenario.machines import machine
 from p2n2sim.state import HEAD, Descent
 from p2n2sim.under_sharing import UnderSharing
@@ -84,6 +85,7 @@ def tasks_of(
     supply = _supply(setup, network, share) if member.dealt else Supply()
     inputs = Inputs(setup)
     setting = _setting(setup, supply, share, {**defences.noise(), **inputs.noise()})
+    perturbing = Perturbing(setup)
     tasks: dict[str, Coroutine[Any, Any, None]] = {}
     for name, block in zip(layer.holders, setup.blocks, strict=True):
         theta = setup.parts.theta[block]  # (k_i, n), a view: trained in place
@@ -97,6 +99,7 @@ def tasks_of(
             optimiser=descent.of(name, [theta]),
             defender=defences.of(join[name]),
             clip=inputs.clip(),
+            perturbed=perturbing.holder(join[name]),
             on_batch=on_batch if name == layer.holders[0] else lambda batch: None,
         )
         tasks[name] = _with(f"{name} (offline)", supply.beside[name], batches) if supply.beside else batches()
@@ -109,6 +112,7 @@ def tasks_of(
         setup.parts.server,
         descent.of(SERVER, setup.parts.server.parameters()),
         shows_h1=adds_to_the_loss(scenario),
+        perturbed=perturbing.server(join[SERVER]),
     )
     owner = join[scenario.data.label_owner]
     tasks[f"{owner.name} (label)"] = _label_owner(
@@ -120,6 +124,7 @@ def tasks_of(
         optimiser=descent.of(HEAD, setup.parts.head.parameters()),
         reduction=scenario.train.loss_reduction,
         on_pass=on_pass,
+        perturbed=perturbing.head(join[scenario.data.label_owner]),
     )
     return tasks | {name: work() for name, work in supply.tasks.items()}
 

@@ -59,6 +59,9 @@ class Purpose(IntEnum):
     FEATURE_NOISE = 16  # on a holder's features
     RESPONSE = 17  # labels by randomized response
     LANGEVIN = 20  # the noise of an update of somebody's weights
+    PERTURBATION = 21  # the noise on a clipped gradient
+    COINS = 22  # which rows are in a batch
+    NORM_MASK = 23  # what two holders add to and subtract from the norms of their rows
 
 
 def derive_key(seed: int, *labels: str | int) -> bytes:

@@ -9,118 +9,21 @@ by sampling. docs/privacy.md, "Adversaries", has the argument for every line of 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Sequence
 
-from p2n2sim.privacy.accounting import GaussianSteps, Steps, epsilon
+from p2n2sim.privacy.accounting import GaussianSteps, epsilon
 from p2n2sim.privacy.composition import Releases, composed
-from p2n2sim.privacy.local import RowNoise
+from p2n2sim.privacy.world import Claim, World
 
 SERVER, DEALER, OUTSIDER = "server", "dealer", "outsider with the model"
 ALL = "all features of a row"
 LABEL = "label of a row"
 
-Opened = Literal["sum", "summands", "chain", "further", "nothing"]
-"""What the server is given of the first layer: the sum of all summands; every summand; their sum in a chain of
-ciphertexts whose parts it could decrypt; something after further layers; or there is no server."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HiddenNoise:
-    """What protects h1.
-
-    Attributes:
-        clip: C, the largest norm of a holder's summand of a row.
-        deviation: of the noise on each number, all parts together.
-        by: who draws it, as of `privacy.h1.noise_by`.
-        bits: the noise is a multiple of 2^-bits, and so is what it is added to.
-    """
-
-    clip: float
-    deviation: float
-    by: Literal["holders", "one-holder", "server"]
-    bits: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GradientNoise:
-    """What DP-SGD does.
-
-    Attributes:
-        noise_multiplier: sigma, in units of the clipping norm C of all parts.
-        parts: p, into how many the network is cut.
-        flat: whether C holds for all parts together, for which norms are shown; or C / sqrt(p) for each.
-        by_server: whether the server draws all the noise.
-        model: the training's steps against who does not know the batches, for an add-or-remove of a row.
-    """
-
-    noise_multiplier: float
-    parts: int
-    flat: bool
-    by_server: bool
-    model: tuple[Steps, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class World:
-    """What of a scenario decides who learns what.
-
-    Attributes:
-        holders: their names.
-        label_owner: one of them.
-        delta: of every claim that needs one.
-        units: n.
-        opened: what the server is given.
-        dealer: whether there is one that deals masks of X and theta.
-        uses: in how many training batches the row is that is in the most of them.
-        row_releases: rows of h1 that are computed in the whole run, of training and test rows.
-        predictions: how often each test row is predicted.
-        shown: whether holders are shown h1 and each other's gradients of a defence.
-        h1: what protects h1; None where it is exact.
-        gradients: what DP-SGD does; None where gradients are exact.
-        features: noise on a holder's own rows, by holder.
-        test_features: whether test rows have that noise, too.
-        labels: epsilon of randomized response; None where labels are true.
-    """
-
-    holders: tuple[str, ...]
-    label_owner: str
-    delta: float
-    units: int
-    opened: Opened
-    dealer: bool
-    uses: int
-    row_releases: int
-    predictions: int
-    shown: bool = False
-    h1: HiddenNoise | None = None
-    gradients: GradientNoise | None = None
-    features: Mapping[str, RowNoise] = field(default_factory=dict)
-    test_features: bool = True
-    labels: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """An upper bound.
-
-    Attributes:
-        epsilon: at the world's delta, or at 0 where `delta` is 0; infinite where nothing protects.
-        delta: of the claim.
-        reason: in words.
-    """
-
-    epsilon: float
-    delta: float
-    reason: str
-
-
 Parties = frozenset[str]
 
 
 def features_claim(world: World, who: Parties, of: str) -> Claim:
-    """Against some parties: the features that one other holder has of one training row, or all features of it.
+    """Against some parties: the features that another holder has of a training row, or all features of it.
 
     Args:
         world: the scenario.
@@ -132,7 +35,7 @@ def features_claim(world: World, who: Parties, of: str) -> Claim:
     return min((claim for claim in (local, seen) if claim), key=lambda claim: claim.epsilon)
 
 
-def test_features_claim(world: World, who: Parties, of: str) -> Claim:
+def predicted_features_claim(world: World, who: Parties, of: str) -> Claim:
     """The same of a row that is predicted and not trained on; no weight depends on it."""
     if OUTSIDER in who:
         return Claim(0.0, 0.0, "no weight depends on a test row")
@@ -140,8 +43,8 @@ def test_features_claim(world: World, who: Parties, of: str) -> Claim:
     seen = _exact(world, who, of)
     if seen is None:
         left, reason = _left(world, who, of)
-        total = [_hidden(world, left, of, world.predictions)]
-        seen = Claim(composed(total, delta=world.delta), world.delta, f"h1 of the row in every prediction; {reason}")
+        total = composed([_hidden(world, left, of, who, world.predictions)], delta=world.delta)
+        seen = Claim(total, world.delta, f"h1 of the row in {world.predictions} predictions; {reason}")
     return min((claim for claim in (local, seen) if claim), key=lambda claim: claim.epsilon)
 
 
@@ -191,14 +94,13 @@ def _transcript(world: World, who: Parties, of: str) -> Claim:
     left, reason = _left(world, who, of)
     steps = _weights(world, who, of)
     if steps is not None:
-        total = [_hidden(world, left, of, world.uses), steps]
+        total = composed([_hidden(world, left, of, who, world.uses), steps], delta=world.delta)
         how = f"h1 of the row in {world.uses} batches, and as many noisy gradients of its holder's weights"
     else:
-        total = [_hidden(world, left, of, world.row_releases, everything=world.shown)]
-        how = (
-            f"h1 of the row, and through weights without noise that of every other, {world.row_releases} in all"
-        )
-    return Claim(composed(total, delta=world.delta), world.delta, f"{how}; {reason}")
+        rows = world.row_releases
+        total = composed([_hidden(world, left, of, who, rows, everything=world.shown)], delta=world.delta)
+        how = f"h1 of the row, and through weights without noise that of all others, {rows} in all"
+    return Claim(total, world.delta, f"{how}; {reason}")
 
 
 def _exact(world: World, who: Parties, of: str) -> Claim | None:
@@ -235,25 +137,33 @@ def _left(world: World, who: Parties, of: str) -> tuple[float, str]:
     h1 = world.h1
     if h1 is None or not h1.deviation:
         return 0.0, "h1 has no noise"
-    variance, known = h1.deviation**2, [name for name in world.holders if name in who]
-    alone = world.opened == "summands" or (world.opened == "chain" and bool(known))
+    variance = h1.deviation**2
     if h1.by == "server":
         return (0.0 if SERVER in who else variance), "the noise is the server's"
     drawing = world.holders if h1.by == "holders" else world.holders[:1]
     unknown = [name for name in drawing if name not in who]
-    if SERVER in who and alone:  # each summand has its own holder's part of the noise alone
+    if _one_by_one(world, who):  # each summand has its own holder's part of the noise alone
         own = world.holders if of == ALL else (of,)
         share = 1 / len(drawing) if all(name in unknown for name in own) else 0.0
         return variance * share, "the server sees every summand with its own noise only"
-    return variance * len(unknown) / len(drawing), f"{len(unknown)} of {len(drawing)} parts of the noise are unknown"
+    told = f"{len(unknown)} of {len(drawing)} parts of the noise are unknown"
+    return variance * len(unknown) / len(drawing), told
 
 
-def _hidden(world: World, variance: float, of: str, count: int, *, everything: bool = False) -> Releases:
+def _one_by_one(world: World, who: Parties) -> bool:
+    """Whether the summands of h1 are seen one by one, or could be by decrypting what a holder was sent."""
+    chained = world.opened == "chain" and any(name in who for name in world.holders)
+    return SERVER in who and (world.opened == "summands" or chained)
+
+
+def _hidden(
+    world: World, variance: float, of: str, who: Parties, count: int, *, everything: bool = False
+) -> Releases:
     """So many rows of h1, each of which moves by 2 C for every holder whose summand may move."""
     h1 = world.h1
     assert h1 is not None  # it has noise
     movable = len(world.holders) if of == ALL or everything else 1
-    if world.opened == "summands" and movable > 1:  # they are seen one by one
+    if _one_by_one(world, who):
         count, movable = count * movable, 1
     return Releases(
         variance=variance * 4.0**h1.bits,
@@ -264,7 +174,7 @@ def _hidden(world: World, variance: float, of: str, count: int, *, everything: b
 
 
 def _weights(world: World, who: Parties, of: str) -> GaussianSteps | None:
-    """Noisy gradients of the weights that the row's owner trains, as steps of sensitivity 1; None if exact."""
+    """Noisy gradients of the weights of the row's owner, as steps of sensitivity 1; None if exact."""
     gradients = world.gradients
     if gradients is None or not gradients.noise_multiplier or (gradients.by_server and SERVER in who):
         return None
@@ -278,7 +188,7 @@ def _least(*claims: Claim | None) -> Claim:
 
 
 def adversaries(world: World, *, most: int = 8) -> dict[str, Parties]:
-    """Name -> parties: everybody alone, the server with each holder, all holders but one, all parties but one.
+    """Name -> parties: everybody alone, server and holder, all holders but one, and they with the server.
 
     Args:
         world: the scenario.
@@ -299,9 +209,13 @@ def adversaries(world: World, *, most: int = 8) -> dict[str, Parties]:
     for name in named if server else ():
         add(f"{SERVER} + {name}", [SERVER, name])
     for name in named:
-        add(f"all holders but {name}", [other for other in world.holders if other != name])
+        rest = [other for other in world.holders if other != name]
+        add(f"all holders but {name}", rest)
     for name in named if server else ():
-        add(f"{SERVER} + all holders but {name}", [SERVER, *(other for other in world.holders if other != name)])
+        add(
+            f"{SERVER} + all holders but {name}",
+            [SERVER, *(other for other in world.holders if other != name)],
+        )
     if world.dealer:
         add(DEALER, [DEALER])
         add(f"{DEALER} + {world.holders[0]}", [DEALER, world.holders[0]])
@@ -310,8 +224,8 @@ def adversaries(world: World, *, most: int = 8) -> dict[str, Parties]:
 
 
 def worst_features(world: World, who: Parties, *, test: bool = False) -> tuple[str, Claim] | None:
-    """The holder whose features are protected least against some parties, and how; None if they are all of them."""
-    claim = test_features_claim if test else features_claim
+    """The holder whose features are protected least against some parties, and how; None if there is none."""
+    claim = predicted_features_claim if test else features_claim
     others = [name for name in world.holders if name not in who]
     found = [(name, claim(world, who, name)) for name in others]
     return max(found, key=lambda pair: pair[1].epsilon) if found else None

@@ -30,7 +30,7 @@ class Releases:
     count: int
 
     def divergence(self, order: int) -> float:
-        """Bound on the Renyi divergence of an order; the L1 norm is at most sqrt(numbers) times the L2 norm."""
+        """Bound on the Renyi divergence of an order; L1 norms are at most sqrt(numbers) times L2 norms."""
         if not self.count:
             return 0.0
         if not self.variance:

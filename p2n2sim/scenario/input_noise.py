@@ -86,6 +86,10 @@ def _check_first_hidden(scenario: Scenario) -> None:
             "'masked-sum' or 'algorithm1-prg' would do, or no privacy.h1",
         )
     deviation = h1.clip * h1.noise_multiplier
+    if deviation and scenario.privacy.delta is None:
+        raise ScenarioError(
+            "privacy.delta", "Skellam noise has no epsilon without it", "less than 1 over the training rows"
+        )
     bits = grid_bits(scenario)
     parts = scenario.data.holders if h1.noise_by == "holders" else 1
     if deviation and (deviation * 2.0**bits) ** 2 / parts > MAX_SKELLAM:

@@ -59,8 +59,8 @@ def _check_gradients(scenario: Scenario) -> None:
         if value:
             raise ScenarioError(
                 key,
-                f"found {value:g}, but what it adds to a row's gradient depends on the batch's other rows, and "
-                "no clipping of rows bounds that",
+                f"found {value:g}, but what it adds to a row's gradient depends on the other rows, which no "
+                "clipping of rows bounds",
                 "0 would do, or no privacy.gradients.clip",
             )
     if privacy.epsilon is None and gradients.noise_multiplier is None:
