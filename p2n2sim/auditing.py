@@ -148,8 +148,8 @@ def audited(
 def plant(setup: Setup, of: str, canaries: int, seed: int) -> Planted:
     """Puts canaries in place of training rows, and has the views of all parties recorded.
 
-    A canary's features at the holder are plus or minus a row that its clipping, if there is any, shortens: the
-    direction to which the first layer's initial weights are most sensitive. The others' features stay.
+    A canary's features at the holder are plus or minus a row that its clipping, if there is any, shortens, in
+    the direction to which the first layer's initial weights are most sensitive. The others' features stay.
     """
     draw, data = np.random.default_rng([seed, 6]), setup.dataset
     chosen = draw.permutation(len(data.y_train))[: 2 * canaries]
@@ -182,7 +182,7 @@ def _parties(setup: Setup) -> tuple[str, ...]:
 
 
 def _direction(setup: Setup, of: str, block: slice) -> NDArray[np.float32]:
-    """(k_i,) the row to which h1 is most sensitive, long enough for every clipping to have something to do."""
+    """(k_i,) the row to which h1 is most sensitive, long enough that every clipping has something to do."""
     theta = setup.parts.theta[block].numpy().astype(np.float64)
     left, sizes, _ = np.linalg.svd(theta, full_matrices=False)
     privacy = setup.scenario.privacy
