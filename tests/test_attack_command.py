@@ -78,7 +78,7 @@ def test_everything_possible_is_attacked(here: Path, call: Call) -> None:
         assert finding["headline"]["value"] == (min if finding["headline"]["lower_is_stronger"] else max)(
             values
         )
-    rows = list(csv.DictReader((here / "first" / "attacks.csv").open()))
+    rows = list(csv.DictReader((here / "first" / "attacks.csv").read_text().splitlines()))
     assert sum(row["headline"] == "1" for row in rows) == len(tree["findings"])
 
 
@@ -203,3 +203,18 @@ def test_ctrl_c_ends_with_130_and_writes_nothing(here: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in err
     assert not (here / "cut").exists()
+
+
+def test_copies_of_leaked_rows_are_no_targets(here: Path, call: Call) -> None:
+    """Where every row stands in the file four times, learning the leaked ones by heart recovers nothing."""
+    text = (here / "own.csv").read_text().splitlines()
+    (here / "four.csv").write_text(
+        "\n".join([text[0], *(line for line in text[1:] for _ in range(4))]) + "\n"
+    )
+    keys = (f"data.source={here / 'four.csv'}", "model.hidden=[1, 2]", "record.views=[server]")
+    sets = [part for key in keys for part in ("--set", key)]
+    assert call("run", "tiny.toml", "--quiet", "--out", "copies", *sets)[0] == 0
+    for finding in attack(Path("copies"), wanted=["recovery"], asked=Asked(leaked=0.5)).findings:
+        assert finding.details["rows_leaked"] + finding.details["rows_scored"] <= 120
+        floor = next(score.metrics["mse"] for score in finding.floors if score.attack == "mean")
+        assert finding.headline.metrics["mse"] > 0.6 * floor  # one unit carries a sixth of six columns

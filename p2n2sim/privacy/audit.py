@@ -1,6 +1,6 @@
 """Lower bounds on epsilon from what an adversary really saw: an audit of the claimed upper bound.
 
-Canaries are rows about each of which a secret fair coin decided something: which of two values it has. Whoever
+Canaries are rows about each of which a secret fair coin decided which of two values it has. Whoever
 guesses the coins better than differential privacy allows disproves the claim, up to a chosen confidence.
 
 Many runs, one canary each: true and false positives, each with its Clopper-Pearson bound (Nasr, Song,
@@ -152,7 +152,7 @@ def by_scores(scores: Reals, coins: Bits, *, delta: float, confidence: float = 0
 
 
 def by_view(seen: Reals, coins: Bits, *, delta: float, confidence: float = 0.95, known: float = 0.5) -> Audit:
-    """The bound of an adversary that knows the coins of some canaries and learns from these to guess the rest.
+    """The bound of an adversary that knows some canaries' coins and learns from these to guess the rest.
 
     Coins are independent, so that knowing some is no help but by what the protocol gave away.
 

@@ -45,7 +45,7 @@ def test_lira_beats_the_loss_threshold_on_an_overfitted_model() -> None:
     def train(half: NDArray[np.intp], number: int) -> Matrix:
         return overfitted(X, y, half, number)
 
-    shadows = train_shadows(1600, 16, train, 0)
+    shadows = train_shadows(np.arange(1600), 16, train, 0)
     finding = attack_membership(target, shadows, y, member, adversary="queries", description="rows")
     auc = {score.attack: score.metrics["auc"] for score in finding.scores}
     assert auc["LiRA, online"] > auc["loss threshold"] + 0.05
@@ -64,7 +64,7 @@ def test_a_model_that_was_not_trained_gives_chance() -> None:
         weights: Matrix = np.random.default_rng(number).normal(size=10)
         return X @ weights
 
-    shadows = train_shadows(2000, 8, untrained, 0)
+    shadows = train_shadows(np.arange(2000), 8, untrained, 0)
     finding = attack_membership(
         untrained(np.arange(0), 99), shadows, y, member, adversary="queries", description="rows"
     )
@@ -88,7 +88,7 @@ def test_lira_is_the_likelihood_ratio_of_planted_gaussians() -> None:
     random = np.random.default_rng(4)
     inside = random.random((200, 50)) < 0.5
     logits = np.where(inside, 3.0, 0.0) + random.normal(size=(200, 50))
-    shadows = train_shadows(50, 2, lambda rows, number: np.zeros(50), 0)
+    shadows = train_shadows(np.arange(50), 2, lambda rows, number: np.zeros(50), 0)
     planted = type(shadows)(logits, inside)
     y = np.ones(50, np.int64)
     for value, sign in ((2.5, 1), (0.5, -1)):
@@ -100,11 +100,14 @@ def test_lira_is_the_likelihood_ratio_of_planted_gaussians() -> None:
 
 def test_shadow_models_come_in_complementary_pairs() -> None:
     """Every row is in one model of each pair, so none is in all or in no model; a single model is refused."""
-    shadows = train_shadows(101, 6, lambda rows, number: np.zeros(101), 5)
+    shadows = train_shadows(np.arange(101), 6, lambda rows, number: np.zeros(101), 5)
     for first in (0, 2, 4):
         assert np.array_equal(shadows.inside[first], ~shadows.inside[first + 1])
+    doubled = np.array([0, 1, 0, 3, 1, 5])
+    again = train_shadows(doubled, 4, lambda rows, number: np.zeros(6), 5)
+    assert np.array_equal(again.inside[:, [2, 4]], again.inside[:, [0, 1]])  # copies stay together
     with pytest.raises(ValueError, match="at least two"):
-        train_shadows(10, 1, lambda rows, number: np.zeros(10), 0)
+        train_shadows(np.arange(10), 1, lambda rows, number: np.zeros(10), 0)
 
 
 def test_the_rate_at_a_bounded_false_positive_rate() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from p2n2sim.attacks import blind, linear, metrics
-from p2n2sim.attacks.recovery import Material, leak, recover
+from p2n2sim.attacks.recovery import Material, copies, leak, recover
 from p2n2sim.attacks.regress import LEARNERS, kernel_ridge, ridge, whitening
 from p2n2sim.attacks.result import Finding, Score
 
@@ -181,6 +181,12 @@ def test_leaked_rows_are_never_judged() -> None:
     assert len(leaked) == 100
     assert len(scored) == 200
     assert not set(leaked) & set(scored)
+
+
+def test_copies_are_told() -> None:
+    """Every row is assigned the first one that equals it."""
+    X = np.array([[1, 2], [3, 4], [1, 2], [5, 6], [3, 4]], np.float32)
+    assert list(copies(X)) == [0, 1, 0, 3, 1]
 
 
 def test_the_strongest_is_the_headline_whichever_way_is_strong() -> None:

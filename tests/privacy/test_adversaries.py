@@ -237,3 +237,22 @@ def test_under_sharing_to_the_end() -> None:
     assert features_claim(whole, of("A"), "C").epsilon == math.inf
     assert label_claim(whole, of(DEALER, "B")).epsilon == math.inf
     assert SERVER not in adversaries(whole)
+
+
+@pytest.mark.parametrize(
+    ("holders", "expected"),
+    [
+        (2, [1.87, 2.74]),
+        (3, [1.87, 2.34, 3.42]),
+        (4, [1.87, 2.19, 2.74, 4.01]),
+        (8, [1.87, 2.01, 2.19, 2.42, 2.74, 3.21, 4.01, 5.95]),
+    ],
+)
+def test_the_table_of_the_documentation(holders: int, expected: list[float]) -> None:
+    """docs/privacy.md, "What collusion costs": ten uses of a row, sigma = 16 C, weights that add nothing."""
+    world = with_noise(
+        holders=tuple("ABCDEFGH"[:holders]),
+        h1=dataclasses.replace(NOISE, deviation=16.0),
+        gradients=dataclasses.replace(GRADIENTS, noise_multiplier=1e6),
+    )
+    assert [round(cost, 2) for _, _, cost in collusion(world)] == expected

@@ -25,7 +25,7 @@ def test_bounds_of_a_rate() -> None:
 
 
 def test_many_runs() -> None:
-    """Rates that no epsilon of 1 allows disprove it; equal rates disprove nothing; rare false alarms do more."""
+    """Rates that no epsilon of 1 allows disprove it; equal rates nothing; rare false alarms do more."""
     assert from_rates(950, 1000, 50, 1000, delta=DELTA) > 2
     assert from_rates(500, 1000, 500, 1000, delta=DELTA) == 0
     assert from_rates(600, 1000, 1, 1000, delta=DELTA) > from_rates(600, 1000, 100, 1000, delta=DELTA)
@@ -69,7 +69,8 @@ def dp_sgd(*, sigma: float, rate: float, clip: bool = True, seed: int = 3) -> tu
     """What an adversary sees who is told every noisy sum of DP-SGD: projections on canaries, and their coins.
 
     1500 canaries with gradients along axes of their own, of which half take part; a gradient is 4 times as
-    long as the clipping norm, if it is not clipped. 40 steps; each canary is in a step with probability `rate`.
+    long as the clipping norm, if it is not clipped. A canary is in each of 40 steps with probability
+    `rate`.
     """
     random, m = np.random.default_rng(seed), 1500
     coins, total = random.random(m) < 0.5, np.zeros(m)
