@@ -253,10 +253,9 @@ def audit_table(lines: list[Audited]) -> Table:
     table = Table("adversary", "about", title="Audit", title_justify="left")
     for column in ("claimed", "at least", "right guesses"):
         table.add_column(column, justify="right")
-    table.add_column("because")
     for line in lines:
         claimed = "inf" if math.isinf(line.claim.epsilon) else f"{line.claim.epsilon:.3f}"
         lower = f"{line.lower:.3f}" + (" disproved" if line.disproved else "")
         guessed = f"{line.correct} of {line.guesses}"
-        table.add_row(line.adversary, line.about, claimed, lower, guessed, line.claim.reason)
+        table.add_row(line.adversary, line.about, claimed, lower, guessed)
     return table

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from p2n2sim.assemble import Setup
 from p2n2sim.auditing import FEATURES, LABEL, audited, averaged, plant
+from p2n2sim.commands import run_audit
 from p2n2sim.errors import InputError
 from p2n2sim.inputs import Inputs
 from p2n2sim.privacy.adversaries import OUTSIDER
+from p2n2sim.scenario.load import load
 from tests.small import small_setup
 
 CANARIES = 300
@@ -113,3 +118,22 @@ def test_what_cannot_be_audited() -> None:
         audited(local(), of="Z")
     with pytest.raises(InputError, match="from 4 to 300"):
         audited(local(), canaries=301)
+
+
+def test_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`p2n2sim audit` prints every claim and its bound, and fails when one is disproved."""
+    file = tmp_path / "small.toml"
+    file.write_text(
+        'name = "small"\n[data]\nsource = "digits"\n[train]\nepochs = 1\nbatch_size = 500\n'
+        '[protocol]\nfirst_layer = "masked-sum"\n[privacy.labels]\nepsilon = 1.0\n'
+    )
+    settings = load(file)
+    assert run_audit(settings, data_dir=None, of=None, canaries=300, seed=0, as_json=True)
+    lines = json.loads(capsys.readouterr().out)
+    assert {"adversary", "about", "claimed", "at_least", "disproved"} <= set(lines[0])
+    assert {line["claimed"] for line in lines if line["about"] == LABEL} == {1.0}
+    monkeypatch.setattr(Inputs, "labels", lambda self: self.setup.dataset.y_train)
+    assert not run_audit(settings, data_dir=None, of=None, canaries=300, seed=0, as_json=False)
+    assert "disproved" in capsys.readouterr().out
