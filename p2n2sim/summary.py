@@ -207,9 +207,10 @@ def privacy_sentence(summary: Mapping[str, Any]) -> str:
     spent += "" if budget is None else f" of {_number(budget['epsilon'])}"
     spent += "" if said["spent"]["delta"] is None else f" at delta {said['spent']['delta']:g}"
     exposed = any(claim["epsilon"] == "inf" for claim in said["per_adversary"])
+    known = _number(sampler["epsilon_batches_known"])
     return (
         f"the released model spends {spent} ({sampler['name']} sampling, {sampler['steps']} steps, noise "
-        f"{mechanism['noise_multiplier']:.4g}; {_number(sampler['epsilon_batches_known'])} if batches are known)"
+        f"{mechanism['noise_multiplier']:.4g}; {known} if batches are known)"
         + ("; against some parties it is infinite" if exposed else "")
     )
 

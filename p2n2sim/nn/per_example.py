@@ -9,7 +9,7 @@ sum, either way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -142,32 +142,34 @@ def row_gradients(traced: Trace, d_L: Tensor) -> RowGradients:
 
 def _squared(module: nn.Module, h1: Tensor, d_L: Tensor) -> Tensor:
     """Squared norms of the rows' gradients, which are made and dropped again, (m,)."""
+    of_row = _of_row(module)
+    if not len(h1):
+        return d_L.sum(1)
+    if takes_many(module, h1.shape[1], d_L.shape[1]):
+        size = max(1, MOST_NUMBERS // max(1, sum(p.numel() for p in trained(module))))
+        many: Tensor = vmap(of_row, chunk_size=size)(h1, d_L)
+        return many
+    return torch.stack([of_row(h, d) for h, d in zip(h1, d_L, strict=True)])
+
+
+def _of_row(module: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    """The squared norm of one row's gradient, from h1 (n,) and dL/dh_L (q,)."""
     weights = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+    # A layer that is there twice is one object: tied by name, torch would put its weights back wrongly.
+    twice = len(list(module.named_modules(remove_duplicate=False))) > len(list(module.modules()))
 
     def of_row(h: Tensor, d: Tensor) -> Tensor:
-        back = vjp(lambda own: functional_call(module, own, (h[None],)), weights)[1]
+        back = vjp(lambda own: functional_call(module, own, (h[None],), tie_weights=not twice), weights)[1]
         (g,) = back(d[None])
         return torch.stack([(part * part).sum() for part in g.values()]).sum()
 
-    size = max(1, MOST_NUMBERS // max(1, sum(p.numel() for p in weights.values())))
-    if len(h1) and takes_many(module, h1.shape[1], d_L.shape[1]):
-        many: Tensor = vmap(of_row, chunk_size=size)(h1, d_L)
-        return many
-    return torch.stack([of_row(h, d) for h, d in zip(h1, d_L, strict=True)]) if len(h1) else d_L.sum(1)
+    return of_row
 
 
 def takes_many(module: nn.Module, n: int, q: int) -> bool:
     """Whether the rows' gradients can be made many at a time: recurrent modules of torch cannot."""
-    weights = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
-
-    def of_row(h: Tensor, d: Tensor) -> Tensor:
-        back = vjp(lambda own: functional_call(module, own, (h[None],)), weights)[1]
-        (g,) = back(d[None])
-        first: Tensor = next(iter(g.values()))
-        return first.sum()
-
     try:
-        vmap(of_row)(torch.zeros(2, n), torch.zeros(2, q))
+        vmap(_of_row(module))(torch.zeros(2, n), torch.zeros(2, q))
     except RuntimeError:
         return False
     return True
@@ -185,19 +187,18 @@ def rows_depend(module: nn.Module, n: int) -> bool:
     generator = torch.Generator().manual_seed(0)
     h1 = torch.randn(4, n, generator=generator)
     before = {key: value.clone() for key, value in module.state_dict().items()}
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        module.train()
-        try:
-            together = [module(h1) for _ in range(2)]
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            module.train()
+            first, second = module(h1), module(h1)
             alone = torch.cat([module(row[None]) for row in h1])
-        except (RuntimeError, ValueError):  # batch normalisation refuses a single row
-            return True
-    after = module.state_dict()
+    except (RuntimeError, ValueError):  # batch normalisation refuses a single row
+        return True
+    finally:
+        after = {key: value.clone() for key, value in module.state_dict().items()}
+        module.load_state_dict(before)
     changed = any(not torch.equal(before[key], after[key]) for key in before)
-    module.load_state_dict(before)
-    return (
-        changed or not torch.equal(*together) or not torch.allclose(together[0], alone, rtol=1e-4, atol=1e-5)
-    )
+    return changed or not torch.equal(first, second) or not torch.allclose(first, alone, rtol=1e-4, atol=1e-5)
 
 
 def set_gradients(module: nn.Module, gradients: Sequence[Tensor]) -> None:
