@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from p2n2sim import messages
+from p2n2sim.budgeting import check_module, with_noise
 from p2n2sim.data.prepare import prepare
 from p2n2sim.data.sets import Dataset
 from p2n2sim.data.split import columns, columns_by_name, holder_names, strips
@@ -118,9 +119,11 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
         epochs=train.epochs,
         predict_every=train.predict_every,
         seed=train.seed,
+        sampler=train.sampler,
     )
     _check_faults(scenario, schedule)
     resolved = msgspec.structs.replace(data, fingerprint=dataset.fingerprint)
+    scenario = with_noise(scenario, schedule)
     dataset, blocks = _split_columns(scenario, dataset)
     setup = Setup(
         scenario=msgspec.structs.replace(scenario, data=resolved, sweep={}),
@@ -130,6 +133,7 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
         schedule=schedule,
     )
     _check_effort(setup)
+    check_module(setup.scenario, setup.parts.server, setup.layer.units)
     return setup
 
 
