@@ -50,7 +50,7 @@ def prepare(
     ``fraction`` keeps a random share of the training rows and all test rows.
 
     Args:
-        source: "creditcard", "financial_distress", "mnist", "digits", or the path of a .csv or .parquet file.
+        source: a built-in set by its name, or the path of a .csv or .parquet file.
         seed: any non-negative integer; decides the split, the resampling and the order of rows.
         label: label column of the user's own file.
         drop: columns of the user's own file to leave out.

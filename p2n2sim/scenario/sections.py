@@ -23,8 +23,8 @@ class Data(Section, frozen=True):
     """Which data, and who holds what.
 
     Attributes:
-        source: ``creditcard``, ``financial_distress``, ``mnist``, ``digits``, or the path of a .csv or
-            .parquet file.
+        source: ``creditcard``, ``financial_distress``, ``uci_default``, ``give_me_some_credit``,
+            ``german_credit``, ``mnist``, ``digits``, or the path of a .csv or .parquet file.
         label: label column of the user's own file.
         drop: columns of the user's own file that are left out.
         fraction: share of the training rows that is used.
