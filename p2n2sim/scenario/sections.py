@@ -11,6 +11,7 @@ from p2n2sim.mpc.prg import derive_key
 from p2n2sim.scenario.defender import Defence, Defender
 from p2n2sim.scenario.faults import Fault
 from p2n2sim.scenario.network import Network
+from p2n2sim.scenario.privacy import Privacy
 from p2n2sim.scenario.section import Count, Rate, Section, Share
 from p2n2sim.scenario.units import Duration, Quantity
 
@@ -83,7 +84,9 @@ class Train(Section, frozen=True):
 
     Attributes:
         epochs: passes over the training rows.
-        batch_size: rows of a mini-batch.
+        batch_size: rows of a mini-batch; with Poisson sampling, their expected number.
+        sampler: how rows come into a batch: ``shuffled``, parts of a random order of all; or ``poisson``,
+            each row by its own coin.
         optimiser: ``sgd`` (gradient descent), ``adam``, or ``sgld`` (Langevin dynamics).
         learning_rate: step of the optimiser.
         momentum: of the gradient descent, 0 for none.
@@ -97,6 +100,7 @@ class Train(Section, frozen=True):
 
     epochs: Count = 3
     batch_size: Count = 5000
+    sampler: Literal["shuffled", "poisson"] = "shuffled"
     optimiser: Literal["sgd", "adam", "sgld"] = "sgd"
     learning_rate: Rate = 0.001
     momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.0
@@ -248,6 +252,7 @@ class Scenario(Section, frozen=True):
     protocol: Protocol = Protocol()
     defender: Defender = Defender()
     defence: Defence = Defence()
+    privacy: Privacy = Privacy()
     network: Network = Network()
     compute: Compute = Compute()
     record: Record = Record()
