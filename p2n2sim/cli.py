@@ -243,6 +243,29 @@ def report_command(
     _commands().render(folders, out)
 
 
+@app.command("paper")
+def paper_command(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")],
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats, epochs and points.")] = False,
+    items: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Which tables and figures; by default all.")
+    ] = None,
+    data: DataDir = None,
+    jobs: Jobs = None,
+    work: Annotated[Path, typer.Option(metavar="DIR", help="Where finished runs are kept.")] = Path(
+        "runs/paper"
+    ),
+    scenarios: Annotated[
+        Path, typer.Option(metavar="DIR", help="The scenario files of the tables and figures.")
+    ] = Path("scenarios/paper"),
+    quiet: Quiet = False,
+) -> None:
+    """Make the P2N2 paper's tables and figures again. Continues where it stopped."""
+    _commands().run_paper(
+        out, items, work=work, scenarios=scenarios, quick=quick, data_dir=data, jobs=jobs, quiet=quiet
+    )
+
+
 @app.command("check")
 def check_command(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Scenario files.")],

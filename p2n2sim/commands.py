@@ -25,6 +25,8 @@ from p2n2sim.data.fetch import fetch_creditcard
 from p2n2sim.errors import DeliveryError, InputError, PartyLostError
 from p2n2sim.explore import Ending, OrderError, explore
 from p2n2sim.gate import run_twice
+from p2n2sim.paper.catalogue import select
+from p2n2sim.paper.evaluate import evaluate
 from p2n2sim.report.build import build
 from p2n2sim.report.comparison import footnotes, screens
 from p2n2sim.report.read import StoredComparison, read, read_events
@@ -220,7 +222,7 @@ def attack_run(
         console = Console()
         if attacked.stand_in:
             console.print(STAND_IN)
-        console.print(tables(attacked))
+        console.print(tables(attacked), crop=False)
         _say(console, f"attacks: {written}")
 
 
@@ -312,6 +314,44 @@ def _showing_points(
         except KeyboardInterrupt:
             _say(err, f"interrupted; finished points are kept in {target}, the same command continues")
             raise
+
+
+def run_paper(
+    out: Path,
+    names: str | None,
+    *,
+    work: Path,
+    scenarios: Path,
+    quick: bool,
+    data_dir: Path | None,
+    jobs: int | None,
+    quiet: bool,
+) -> None:
+    """Runs what is missing of the paper's evaluation and renders its report."""
+    items, err = select(names), Console(stderr=True, quiet=quiet)
+    try:
+        with progress_bar(err) as bar:
+            task = bar.add_task("paper", total=None)
+
+            def show(name: str, done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+                _say(err, f"{done}/{total} {name}")
+
+            page = evaluate(
+                items,
+                out,
+                work=work,
+                scenarios=scenarios,
+                quick=quick,
+                data_dir=data_dir,
+                jobs=jobs,
+                on_end=show,
+            )
+    except KeyboardInterrupt:
+        _say(err, f"interrupted; finished runs are kept in {work}, the same command continues")
+        raise
+    if not quiet:
+        _say(Console(), f"report: {page}")
 
 
 def render(folders: Sequence[Path], out: Path) -> None:

@@ -80,6 +80,8 @@ class RunProgress:
             self._loss_train = done.loss
             return
         assert self._setup is not None  # begin comes first
+        if len(done.logits) < len(self._setup.dataset.y_test):
+            return  # a checkpoint has divided the pass: its rest is still to come
         self._console.print(
             f"epoch {done.epoch}: loss {self._training_loss()}, {done.loss:.6f} test, "
             f"{quality(self._setup.dataset.y_test, done.logits)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from p2n2sim.nn.defence.penalty import Penalty
 from p2n2sim.parties.defence import Defender
 from p2n2sim.parties.noise import Noise
 from p2n2sim.parties.schedule import Batch
+from p2n2sim.scenario.protocol import SHARED
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.state import Defended
 
@@ -66,7 +68,12 @@ class Defences:
             m = len(batch.rows)
             measured[name] = torch.tensor([batch.epoch, total + m * value, rows + m], dtype=torch.float64)
 
-        return Defender(me, self._setup.layer.holders, self._penalties[me.name], on_measured=measure)
+        scenario, layer = self._setup.scenario, self._setup.layer
+        limit = math.inf  # the others look at what they encode, or encode nothing
+        if scenario.protocol.first_layer_in_use in SHARED:
+            limit = math.ldexp(1.0, 63 - 2 * layer.fractional_bits) / len(layer.holders)
+        penalties = self._penalties[me.name]
+        return Defender(me, layer.holders, penalties, limit=limit, on_measured=measure)
 
     def noise(self) -> dict[str, Noise]:
         """What each holder adds to its part of h1."""

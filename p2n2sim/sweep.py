@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
-import multiprocessing
-import os
 import re
-import signal
-import threading
 import tomllib
-from collections.abc import Callable, Iterator
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +15,7 @@ import pandas as pd
 
 from p2n2sim import folder
 from p2n2sim.errors import InputError, P2N2SimError, ScenarioError
+from p2n2sim.processes import Call, call_all
 from p2n2sim.report.text import written
 from p2n2sim.retime import check_undisturbed, retime
 from p2n2sim.run import run
@@ -92,36 +87,21 @@ def sweep(
     for position, point in enumerate((p for p in grid if p not in missing), 1):
         on_point(point, position, len(grid))
     failures: list[tuple[Point, P2N2SimError]] = []
-    pool = concurrent.futures.ProcessPoolExecutor(
-        min(jobs or os.cpu_count() or 1, max(1, len(missing))),
-        mp_context=multiprocessing.get_context("spawn"),  # a fork would copy the threads' locks
-        initializer=_end_with_parent,
-    )
-    try:
-        with _deaf_to_ctrl_c():
-            tasks = {
-                pool.submit(_run_points, [(to_toml(p.scenario), p.folder) for p in group], data_dir): group
-                for group in (_alike(missing) if retimed else [[point] for point in missing])
-            }
-        for task in concurrent.futures.as_completed(tasks):
-            group = tasks[task]
-            try:
-                task.result()
-            except P2N2SimError as error:
-                failures += [(point, error) for point in group if not folder.is_finished(point.folder)]
-            except BrokenProcessPool:  # the pool ends them all, and does not say whose fault it is
-                died = SweepError("a process died, perhaps for want of memory")
-                failures += [(point, died) for point in group if not folder.is_finished(point.folder)]
-            for point in group:
-                if folder.is_finished(point.folder):
-                    done += 1
-                    on_point(point, done, len(grid))
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    groups = _alike(missing) if retimed else [[point] for point in missing]
+
+    def ended(number: int, error: P2N2SimError | None) -> None:
+        nonlocal done
+        for point in groups[number]:
+            if folder.is_finished(point.folder):
+                done += 1
+                on_point(point, done, len(grid))
+            elif error is not None:
+                failures.append((point, error))
+
+    calls: list[Call] = [
+        (_run_points, ([(to_toml(p.scenario), p.folder) for p in group], data_dir)) for group in groups
+    ]
+    call_all(calls, jobs=jobs, on_end=ended)
     if failures:
         if not done:
             _disclaim(out)
@@ -177,28 +157,6 @@ def _disclaim(out: Path) -> None:
     for empty in (out / "points", out):
         with contextlib.suppress(OSError):  # absent, or somebody put something there
             empty.rmdir()
-
-
-@contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes started meanwhile never see Ctrl-C, which reaches all: the parent alone answers it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_with_parent() -> None:
-    """In another process: a killed parent leaves nobody behind."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # only ever called in a child
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _alike(points: list[Point]) -> list[list[Point]]:

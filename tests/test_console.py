@@ -122,3 +122,17 @@ def test_a_terminal_sees_a_bar(tmp_path: Path) -> None:
         run(load(path), threads=1, progress=RunProgress(console, bar))
     assert "loading data" in out.getvalue()
     assert "/14" in out.getvalue()
+
+
+def test_a_divided_prediction_is_told_once(tmp_path: Path) -> None:
+    """Where a checkpoint divides the prediction of an epoch, its line comes when it is whole."""
+    path = tiny.write_scenario(tmp_path)
+    out = io.StringIO()
+    console = Console(file=out, width=100)
+    keys = ["train.checkpoint_every=3", "train.batch_size=10"]
+    with progress_bar(console) as bar:
+        run(load(path, keys), threads=1, progress=RunProgress(console, bar))
+    assert [line.split(":")[0] for line in out.getvalue().splitlines() if "AUC" in line] == [
+        "epoch 1",
+        "epoch 2",
+    ]

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from p2n2sim.adversary.scene import Matrix, Scene, epochs_of, forward_labels, is_gradient
 from p2n2sim.assemble import build_parts
 from p2n2sim.attacks.labels import LabelMaterial, infer
-from p2n2sim.attacks.membership import attack_membership, train_shadows
+from p2n2sim.attacks.membership import Shadows, attack_membership, train_shadows
 from p2n2sim.attacks.properties import above_median, infer_property
-from p2n2sim.attacks.recovery import Material, leak, recover
+from p2n2sim.attacks.recovery import Material, copies, leak, recover
 from p2n2sim.attacks.result import Finding
 from p2n2sim.baselines.plain import train_plain
 from p2n2sim.errors import InputError
@@ -57,6 +57,18 @@ class NotPossibleError(InputError):
     """A run that does not allow a kind of attack."""
 
 
+def _leak(
+    scene: Scene, stage: Stage, asked: Asked, most: tuple[int, int] = (10_000, 10_000)
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Leaked and judged rows of a stage, among those that are no copies of others."""
+    data = scene.setup.dataset
+    distinct = np.unique(copies(data.X_train if stage == "train" else data.X_test))
+    leaked, scored = leak(len(distinct), asked.leaked, asked.seed, most=most)
+    if not len(scored):
+        raise InputError("--leaked", f"of {len(distinct)} {WHERE[stage]} none is left", "leak fewer")
+    return distinct[leaked], distinct[scored]
+
+
 def recovery(scene: Scene, party: str, asked: Asked, on_attack: OnAttack) -> Iterator[Finding]:
     """Input recovery from what a party was given of hidden layers, by stage, and from all epochs together.
 
@@ -71,7 +83,7 @@ def recovery(scene: Scene, party: str, asked: Asked, on_attack: OnAttack) -> Ite
             X, theta = X[:, order], None if theta is None else theta[order]
         else:
             image = None
-        leaked, scored = leak(len(X), asked.leaked, asked.seed)
+        leaked, scored = _leak(scene, stage, asked)
         own = scene.block(party)
         whose = "X" if own is None else "the other holders' columns"
         yield recover(
@@ -182,7 +194,7 @@ def labels(scene: Scene, party: str, asked: Asked, on_attack: OnAttack) -> Itera
             "name another party",
         )
     y = scene.y("train")
-    leaked, scored = leak(len(y), asked.leaked, asked.seed, most=(50_000, 200_000))
+    leaked, scored = _leak(scene, "train", asked, (50_000, 200_000))
     yield infer(
         LabelMaterial(
             gradients, features, y, leaked, scored, None if own is None else scene.X("train")[:, own]
@@ -213,7 +225,7 @@ def properties(scene: Scene, party: str, asked: Asked, on_attack: OnAttack) -> I
     if own is not None and name in features[own]:
         raise NotPossibleError("--property", f"{name!r} is a column of {party}'s own", "name another column")
     for stage, what, observed, _ in _observations(scene, party):
-        leaked, scored = leak(len(observed), asked.leaked, asked.seed)
+        leaked, scored = _leak(scene, stage, asked)
         yield infer_property(
             observed,
             above_median(by_stage[stage]),
@@ -233,19 +245,27 @@ def membership(scene: Scene, asked: Asked, on_attack: OnAttack) -> Finding:
     X = np.concatenate([data.X_train, data.X_test])
     y = np.concatenate([data.y_train, data.y_test])
     member = np.arange(len(y)) < len(data.y_train)
+    same = copies(X)
 
     def train(rows: NDArray[np.intp], number: int) -> Matrix:
         return _shadow(scene, X, y, rows, asked.seed + 1 + number)
 
     shadows = train_shadows(
-        len(y),
+        same,
         asked.shadows,
         train,
         asked.seed,
         on_model=lambda number: on_attack(f"shadow model {number + 1}"),
     )
+    both = np.intersect1d(same[member], same[~member])  # equal rows on either side are neither
+    judged = np.setdiff1d(np.unique(same), both)
     return attack_membership(
-        scene.predict(X), shadows, y, member, adversary=QUERIES, description="who was trained on"
+        scene.predict(X)[judged],
+        Shadows(shadows.logits[:, judged], shadows.inside[:, judged]),
+        y[judged],
+        member[judged],
+        adversary=QUERIES,
+        description="who was trained on",
     )
 
 

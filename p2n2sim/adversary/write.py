@@ -53,19 +53,26 @@ def tables(attacked: Attacked) -> RenderableType:
     """A table for every finding, the strongest attack first, the others, floors and bounds below."""
     parts: list[RenderableType] = []
     for finding in attacked.findings:
-        parts += [_table(finding), *(Text(f"  {note}.") for note in finding.notes), Text("")]
+        parts += [_title(finding), _table(finding), *(Text(f"  {note}.") for note in finding.notes), Text("")]
     parts += [Text(f"left out: {sentence}") for sentence in attacked.left_out]
     return Group(*parts)
 
 
-def _table(finding: Finding) -> Table:
+def _title(finding: Finding) -> Text:
     first = finding.headline
-    title = (
+    return Text(
         f"{finding.kind} by {finding.adversary}: {finding.target}\n"
         f"strongest: {first.attack}, {finding.measure} {_shown(first.metrics[finding.measure])}, "
-        f"knowing {first.assumes}"
+        f"knowing {first.assumes}",
+        style="bold",
+        no_wrap=True,
+        overflow="ignore",
     )
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+
+
+def _table(finding: Finding) -> Table:
+    first = finding.headline
+    table = Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
     metrics = list(first.metrics)
     for name in metrics:

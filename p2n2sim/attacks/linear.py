@@ -12,8 +12,8 @@ def best_linear_error(X: Matrix, theta: Matrix) -> float:
     """The mean squared error of the linear estimate of X from X theta with the least error.
 
     With C the covariance of X it is tr(C - C theta (theta^T C theta)^+ theta^T C) / k, the error of the
-    linear minimum mean squared error estimator (Kay: Fundamentals of Statistical Signal Processing, volume I, 1993,
-    chapter 12) for these very rows: no affine function of h1 does better on them. Zero if theta has rank k.
+    linear minimum mean squared error estimator (Kay: Fundamentals of Statistical Signal Processing, volume I,
+    1993, chapter 12) for these very rows: no affine function of h1 does better on them. Zero if theta has rank k.
 
     Args:
         X: (m, k).
@@ -23,8 +23,7 @@ def best_linear_error(X: Matrix, theta: Matrix) -> float:
     observed = centred @ theta  # (m, n)
     U, s, _ = np.linalg.svd(observed, full_matrices=False)
     U = U[:, s > 1e-10 * max(float(s[0]), 1e-300)]  # (m, rank), an orthonormal basis of what is seen
-    residual = np.sum(centred**2) - np.sum((U.T @ centred) ** 2)
-    return max(0.0, float(residual) / X.size)
+    return float(np.mean((centred - U @ (U.T @ centred)) ** 2))
 
 
 def projection_error(X: Matrix, theta: Matrix) -> float:

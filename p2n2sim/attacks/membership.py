@@ -43,12 +43,17 @@ class Shadows:
 
 
 def train_shadows(
-    rows: int, count: int, train: Train, seed: int, *, on_model: Callable[[int], object] = lambda number: None
+    same: NDArray[np.intp],
+    count: int,
+    train: Train,
+    seed: int,
+    *,
+    on_model: Callable[[int], object] = lambda number: None,
 ) -> Shadows:
     """Trains models on random halves of the rows; two at a time share nothing and together have all of them.
 
     Args:
-        rows: N.
+        same: (N,) for every row which row it is a copy of, itself for most; copies stay together.
         count: how many models, at least 2.
         train: trains one.
         seed: of the halves.
@@ -59,10 +64,11 @@ def train_shadows(
     """
     if count < 2:
         raise ValueError(f"at least two shadow models are needed, not {count}")
-    inside = np.zeros((count, rows), dtype=np.bool_)
+    distinct = np.unique(same)
+    inside = np.zeros((count, len(same)), dtype=np.bool_)
     for number in range(0, count, 2):
-        order = np.random.Generator(np.random.PCG64([seed, number])).permutation(rows)
-        inside[number, order[: rows // 2]] = True
+        order = np.random.Generator(np.random.PCG64([seed, number])).permutation(distinct)
+        inside[number] = np.isin(same, order[: len(distinct) // 2])
         if number + 1 < count:
             inside[number + 1] = ~inside[number]
     logits = []
@@ -169,9 +175,9 @@ def _mean(seen: Matrix, which: NDArray[np.bool_]) -> Matrix:
 
 def _deviation(seen: Matrix, which: NDArray[np.bool_], mean: Matrix) -> float:
     """One standard deviation for all rows, of the models around each row's mean."""
-    spent = np.count_nonzero(which.sum(axis=0) > 0)
+    total, spent = int(which.sum()), int(np.count_nonzero(which.sum(axis=0) > 0))
     squares = float(np.sum(which * (seen - mean) ** 2))
-    return max(1e-6, math.sqrt(squares / max(1, int(which.sum()) - spent)))
+    return max(1e-6, math.sqrt(squares / max(1, total - spent)))
 
 
 def attack_membership(

@@ -166,6 +166,21 @@ class _Judge:
         return Score(name, assumes, values)
 
 
+def copies(X: NDArray[Any]) -> NDArray[np.intp]:
+    """For every row the number of the first one that is equal to it, (m,).
+
+    Where rows were drawn again, or occur twice in a file, a copy of a leaked row is no held-out target: who
+    has learned it by heart would seem to have recovered it.
+
+    Args:
+        X: (m, k).
+    """
+    flat = np.ascontiguousarray(X).view([("", X.dtype)] * X.shape[1])[:, 0]
+    _, first, group = np.unique(flat, return_index=True, return_inverse=True)
+    same: NDArray[np.intp] = first[group.reshape(-1)]
+    return same
+
+
 def leak(
     rows: int, fraction: float, seed: int, *, most: Sequence[int] = (10_000, 10_000)
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -60,7 +60,9 @@ async def data_holder(
         X = np.take(X_train if training else X_test, batch.rows, axis=0)  # (m, k_i); faster than X[rows]
         await first_layer.forward(X, theta.numpy(), batch.step)  # Algorithm 2 line 4
         if training:
-            added = await defender.gradient(X, batch) if defender else None  # lines 5 and 12, (m, n)
+            added = None
+            if defender:
+                added = await defender.gradient(X, theta.numpy(), batch)  # lines 5 and 12, (m, n)
             d_1 = (await me.recv(SERVER, FirstHiddenGradient)).d_1  # (m, n)
             await me.compute(
                 partial(_update, theta, X, d_1, added, optimiser),

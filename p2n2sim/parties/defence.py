@@ -15,15 +15,18 @@ further round.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 
+from p2n2sim.errors import FixedPointError
 from p2n2sim.messages import SERVER, DefenceGradient, FirstHidden, Floats
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.nn.defence.penalty import Penalty
+from p2n2sim.nn.training import product
 from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.parties.schedule import Batch
 
@@ -35,6 +38,8 @@ class Defender:
         me: the holder's plug.
         holders: all of them, in the order in which what they add is summed.
         penalties: what this holder adds to the loss, at least one.
+        limit: below which every number of X_i theta_i must stay so that h1 fits into the ring; a decoder that
+            is maximised drives theta away, and a sum that has left the ring looks like any other.
         on_measured: told of a training batch, of what was measured in it, and of the value.
     """
 
@@ -44,25 +49,31 @@ class Defender:
         holders: Sequence[str],
         penalties: Sequence[Penalty],
         *,
+        limit: float = math.inf,
         on_measured: Callable[[Batch, str, float], object] = lambda batch, name, value: None,
     ) -> None:
         self._me = me
         self._holders = holders
         self._penalties = penalties
+        self._limit = limit
         self._on_measured = on_measured
 
-    async def gradient(self, X: Floats, batch: Batch) -> Floats:
+    async def gradient(self, X: Floats, theta: Floats, batch: Batch) -> Floats:
         """The sum over all holders of dD_i/dh1 for a training batch, (m, n), the same bits at each.
 
         Args:
             X: this holder's columns of the batch, (m, k_i) float32.
+            theta: its rows of the first layer's weights, (k_i, n), as they were for h1.
             batch: which it is.
+
+        Raises:
+            FixedPointError: h1 no longer fits into the ring.
         """
         me, others = self._me, [name for name in self._holders if name != self._me.name]
         h1 = (await me.recv(SERVER, FirstHidden)).h1  # (m, n)
         flops = [penalty.flops(len(X)) for penalty in self._penalties]
         own = await me.compute(
-            lambda: _total([penalty.gradient(X, h1) for penalty in self._penalties]),
+            partial(self._gradient, X, theta, h1),
             Cost(flops=sum(f.gradient for f in flops), messages=1 + len(others)),
             label="defender",
         )  # lines 5 and 11
@@ -80,6 +91,16 @@ class Defender:
             Cost(flops=len(others) * own.size, messages=len(others)),
             label="defender",
         )
+
+    def _gradient(self, X: Floats, theta: Floats, h1: Floats) -> Floats:
+        if self._limit < math.inf:  # a check of the simulation, which no machine is charged for
+            largest = float(np.abs(product(X, theta)).max())
+            if not largest < self._limit:
+                raise FixedPointError(
+                    f"the first layer's product at {self._me.name} reaches {largest:.3g}, and the ring "
+                    f"holds less than {self._limit:.3g}; a smaller defender.weight or a defender.bound"
+                )
+        return _total([penalty.gradient(X, h1) for penalty in self._penalties])
 
     def _update(self, X: Floats, h1: Floats) -> None:
         for penalty in self._penalties:

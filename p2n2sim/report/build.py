@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import html
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from p2n2sim.errors import InputError
 from p2n2sim.report import style
@@ -21,7 +21,7 @@ from p2n2sim.report.text import size, span, without_folders
 from p2n2sim.summary import in_digits
 
 MARKER = "p2n2sim report"
-_PAGE, _README, _FIGURES = "index.html", "README.md", "figures"
+PAGE, README, FIGURES = "index.html", "README.md", "figures"
 
 
 def build(folders: Sequence[Path], out: Path) -> Path:
@@ -40,13 +40,13 @@ def build(folders: Sequence[Path], out: Path) -> Path:
     Raises:
         InputError: a folder cannot be read, two have the same name, or something else is at `out`.
     """
-    _check_free(out)
+    check_free(out)
     unfinished = out.with_name(f".{out.name}.unfinished")
     _render(folders, unfinished)
     if out.exists():
         shutil.rmtree(out)
     unfinished.rename(out)
-    return out / _PAGE
+    return out / PAGE
 
 
 def build_within(folder: Path) -> Path:
@@ -60,11 +60,11 @@ def build_within(folder: Path) -> Path:
     """
     unfinished = folder / ".report.unfinished"
     _render([folder], unfinished)
-    shutil.rmtree(folder / _FIGURES, ignore_errors=True)
-    for name in (_FIGURES, _README, _PAGE):
+    shutil.rmtree(folder / FIGURES, ignore_errors=True)
+    for name in (FIGURES, README, PAGE):
         (unfinished / name).rename(folder / name)
     unfinished.rmdir()
-    return folder / _PAGE
+    return folder / PAGE
 
 
 def _render(folders: Sequence[Path], out: Path) -> None:
@@ -77,12 +77,12 @@ def _render(folders: Sequence[Path], out: Path) -> None:
                 name, "two folders hold a scenario of this name", "report them apart, or rename one"
             )
     shutil.rmtree(out, ignore_errors=True)
-    (out / _FIGURES).mkdir(parents=True)
-    sections = [_section(item, out / _FIGURES) for item in stored]
+    (out / FIGURES).mkdir(parents=True)
+    sections = [_section(item, out / FIGURES) for item in stored]
     runs = [item if isinstance(item, StoredRun) else item.first for item in stored]
-    environment = _environment()
-    for template, name in (("page.html.j2", _PAGE), ("readme.md.j2", _README)):
-        text = environment.get_template(template).render(
+    templates = environment()
+    for template, name in (("page.html.j2", PAGE), ("readme.md.j2", README)):
+        text = templates.get_template(template).render(
             marker=MARKER,
             sections=sections,
             results=_results(stored),
@@ -93,30 +93,42 @@ def _render(folders: Sequence[Path], out: Path) -> None:
         (out / name).write_text(text, "utf-8")
 
 
-def _check_free(out: Path) -> None:
+def check_free(out: Path, marker: str = MARKER, *, besides: Collection[str] = ()) -> None:
+    """Checks that a report may be written to a folder.
+
+    Args:
+        out: the folder.
+        marker: what the page of a report of this kind says of itself.
+        besides: what such a report holds beside its page, its README and its figures.
+
+    Raises:
+        InputError: something else is there.
+    """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    page = out / _PAGE
-    if not page.is_file() or MARKER not in page.read_text("utf-8", errors="replace")[:2000]:
+    page = out / PAGE
+    said = f'name="generator" content="{marker}"'
+    if not page.is_file() or said not in page.read_text("utf-8", errors="replace")[:2000]:
         raise InputError(str(out), "it is there and holds no report", "name another folder with --out")
-    if others := sorted({path.name for path in out.iterdir()} - {_PAGE, _README, _FIGURES}):
+    if others := sorted({path.name for path in out.iterdir()} - {PAGE, README, FIGURES, *besides}):
         raise InputError(str(out), f"beside a report it holds {others[0]}", "name another folder with --out")
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("p2n2sim.report", "."),
+def environment(*packages: str) -> Environment:
+    """The templates of these packages, and of reports in general."""
+    made = Environment(
+        loader=ChoiceLoader([PackageLoader(package, ".") for package in (*packages, "p2n2sim.report")]),
         autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["span"] = span
-    environment.filters["size"] = size
-    environment.filters["in_digits"] = in_digits
-    environment.filters["cell"] = _cell
-    return environment
+    made.filters["span"] = span
+    made.filters["size"] = size
+    made.filters["in_digits"] = in_digits
+    made.filters["cell"] = _cell
+    return made
 
 
 def _cell(text: object) -> str:
@@ -140,13 +152,17 @@ def _section(item: Stored, figures: Path) -> dict[str, object]:
         "modelled": item.summary["modelled"] if isinstance(item, StoredRun) else item.modelled,
         "shadow": item.summary["shadow"] if isinstance(item, StoredRun) else [],
         "views": _views(item) if isinstance(item, StoredRun) else None,
-        "exhibits": [_write(exhibit, figures) for exhibit in exhibits],
+        "exhibits": [write_exhibit(exhibit, figures) for exhibit in exhibits],
         "table": table,
     }
 
 
-def _write(exhibit: Exhibit, figures: Path) -> dict[str, str]:
-    """Writes the files of one figure."""
+def write_exhibit(exhibit: Exhibit, figures: Path) -> dict[str, str]:
+    """Writes the files of one figure.
+
+    Returns:
+        What templates say of it: name, title, caption, and the drawing for a page.
+    """
     svg = style.svg(exhibit.figure, exhibit.name)
     (figures / f"{exhibit.name}.svg").write_text(svg, "utf-8")
     (figures / f"{exhibit.name}.png").write_bytes(style.png(exhibit.figure, dpi=110))

@@ -168,7 +168,7 @@ def _read_run(folder: Path) -> StoredRun:
     def frame(name: str) -> pd.DataFrame:
         return _whole(folder / f"{name}.parquet", pd.read_parquet)
 
-    told = _read_told(folder)
+    told = read_told(folder)
     return StoredRun(
         scenario=told.scenario,
         summary=told.summary,
@@ -179,7 +179,12 @@ def _read_run(folder: Path) -> StoredRun:
     )
 
 
-def _read_told(folder: Path) -> Told:
+def read_told(folder: Path) -> Told:
+    """Reads what a run says of itself, without its tables.
+
+    Raises:
+        InputError: it holds no finished run, or a file of it is damaged.
+    """
     return Told(_whole(folder / "scenario.toml", load), _summary(folder))
 
 
@@ -189,7 +194,7 @@ def _read_comparison(folder: Path) -> StoredComparison:
     )
     scenario = _whole(folder / "sweep.toml", load)
     table: pd.DataFrame = _whole(folder / "sweep.parquet", pd.read_parquet)
-    runs = iter([_read_told(folder / "points" / str(name)) for name in table["point"]])
+    runs = iter([read_told(folder / "points" / str(name)) for name in table["point"]])
     values = scenario.sweep[note.key]  # the key's values are the slower ones, the presets the faster
     return StoredComparison(
         scenario, note, [(value, dict(zip(COMPARISON_PRESETS, runs, strict=False))) for value in values]

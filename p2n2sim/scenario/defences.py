@@ -26,12 +26,6 @@ def check_defences(scenario: Scenario) -> None:
                 f"{what}, but further layers are under secret sharing",
                 '0 would do, or secret_layers of at most 1 with opened = "product"',
             )
-    if defender.weight and defender.layers and defender.reading == "best-response":
-        raise ScenarioError(
-            "defender.layers",
-            f"{len(defender.layers)} hidden layers, but the best response in closed form is linear",
-            "no layers would do, or reading = 'minmax'",
-        )
     if defence.nopeek and scenario.train.batch_size > MAX_ROWS:
         raise ScenarioError(
             "defence.nopeek",

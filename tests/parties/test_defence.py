@@ -14,6 +14,7 @@ import torch
 from p2n2sim.assemble import Setup
 from p2n2sim.checkpoint import Checkpoints
 from p2n2sim.defences import penalties_of
+from p2n2sim.errors import FixedPointError
 from p2n2sim.messages import SERVER, DefenceGradient, FirstHidden
 from p2n2sim.parties.first_layer import traffic
 from p2n2sim.parties.first_layer.family import MEMBERS
@@ -317,3 +318,13 @@ def test_the_defender_defends() -> None:
 def test_who_is_silent_is_named(silent: str) -> None:
     """Who waits for a silent party says so, with a defender as without."""
     assert waits_when_silent(defended("literal"), silent)
+
+
+@pytest.mark.parametrize("first_layer", ["algorithm1", "algorithm1-masked-once", "masked-sum"])
+def test_what_leaves_the_ring_is_refused(first_layer: str) -> None:
+    """A decoder maximised without a bound drives h1 out of the ring, which is said; a bound does not."""
+    keys = {"protocol.first_layer": first_layer, "train.epochs": 30, "defender.learning_rate": 0.1}
+    keys |= {"defender.layers": [], "defender.optimiser": "sgd"}
+    with pytest.raises(FixedPointError):
+        listen(defended("literal", weight=5, **keys))
+    listen(defended("literal", weight=5, **keys, **{"defender.bound": 1.0}))

@@ -27,3 +27,12 @@ def test_every_label_of_work_has_a_colour(first_layer: str, triples: str) -> Non
     known = {label for _, _, labels in timeline.KINDS for label in labels}
     assert set(outcome.compute_frame()["label"]) <= known
     assert ("A (offline)" in outcome.intervals) == (triples == "ot")
+
+
+def test_a_defenders_work_has_a_colour() -> None:
+    """So has what a defender adds to it."""
+    outcome = Outcome()
+    simulate(small_setup(overrides={"defender.weight": 0.1, "defence.nopeek": 0.1}), outcome)
+    known = {label for _, _, labels in timeline.KINDS for label in labels}
+    labels = set(outcome.compute_frame()["label"])
+    assert {"defender", "show h1"} <= labels <= known

@@ -47,11 +47,6 @@ def test_a_scenario_is_written_as_it_was_read() -> None:
         ({"defender.lambda": 1}, "defender.lambda", "weight"),
         ({"defence.nopeak": 1}, "defence.nopeak", "nopeek"),
         ({"defence.noise": -0.1}, "defence.noise", ">= 0.0"),
-        (
-            {"defender.weight": 1, "defender.reading": "best-response", "defender.layers": [4]},
-            "defender.layers",
-            "linear",
-        ),
         ({"defender.weight": 1, "protocol.secret_layers": 2}, "defender.weight", "secret_layers"),
         ({"defence.nopeek": 1, "protocol.secret_layers": 3}, "defence.nopeek", "secret_layers"),
         (
@@ -78,3 +73,10 @@ def test_what_goes_together(first_layer: str, layers: int) -> None:
     """With one layer under secret sharing or none, everything may be asked for at once."""
     keys = {"protocol.first_layer": first_layer, "protocol.secret_layers": layers}
     scenario(keys | {"defender.weight": 1, "defence.nopeek": 1, "defence.noise": 1})
+
+
+def test_a_sweep_over_readings_may_say_how_a_decoder_learns() -> None:
+    """What decoders that learn need may stand beside the best response, for other points of a sweep."""
+    readings = ["literal", "minmax", "best-response"]
+    keys = {"defender.weight": 1, "defender.layers": [8], "defender.steps": 3}
+    assert scenario(keys | {"sweep": {"defender.reading": readings}}).defender.layers == (8,)

@@ -1,0 +1,48 @@
+"""The paper's evaluation: plan, run what is missing, render."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from p2n2sim.paper.item import Item
+from p2n2sim.paper.plan import plan
+from p2n2sim.paper.render import check_out, render
+from p2n2sim.paper.work import OnEnd, claim, finish
+
+
+def evaluate(
+    items: Sequence[Item],
+    out: Path,
+    *,
+    work: Path,
+    scenarios: Path,
+    quick: bool = False,
+    data_dir: Path | None = None,
+    jobs: int | None = None,
+    on_end: OnEnd = lambda name, done, total: None,
+) -> Path:
+    """Makes what is missing of an evaluation and writes its report.
+
+    Args:
+        items: what to evaluate.
+        out: the report's folder; a report of an evaluation that is there is replaced.
+        work: where finished runs are kept; what is there is not run again.
+        scenarios: the folder of the items' scenario files.
+        quick: fewer repeats, epochs and points.
+        data_dir: where to look for data files first.
+        jobs: how many processes at a time, by default one a core.
+        on_end: told of everything that is finished.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: a folder holds something else, or a scenario or its data cannot be used.
+        EvaluationError: runs failed.
+    """
+    check_out(out)
+    planned = plan(items, scenarios, work, quick=quick, data_dir=data_dir)
+    claim(work)
+    evidence = finish(planned, data_dir=data_dir, jobs=jobs, on_end=on_end)
+    return render(items, evidence, out, quick=quick)

@@ -1,0 +1,123 @@
+"""Finished items -> the report: a README, a page, figures with their numbers, and what every run says of "
+"itself."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from p2n2sim import folder
+from p2n2sim.paper.item import Evidence, Finished, Item, Table
+from p2n2sim.report.build import FIGURES, PAGE, README, check_free, environment, write_exhibit
+from p2n2sim.report.text import without_folders
+from p2n2sim.scenario.load import to_toml
+
+MARKER = "p2n2sim paper"
+RUNS = "runs"
+
+_PREFACE = (
+    "Every table and figure of Zheng et al., Industrial Scale Privacy Preserving Deep Neural Network (P2N2), "
+    "made "
+    "again by one command, p2n2sim paper, with the paper's numbers beside ours. A verdict follows from the "
+    "numbers "
+    "by the rule that is stated with it.",
+    "Times are virtual time of the simulated protocol unless they are called processor time: bytes over the "
+    "link's rate, its latency, and local work charged from operation counts over the machine profile "
+    "reference "
+    "(one core of a cloud server with AVX-512, measured once and rounded: 4e9 ring multiply-adds, 5.5e9 "
+    "floating-point operations, 5e9 random bytes and 3e10 moved bytes a second, 15 µs a message). They do "
+    "not "
+    "depend on the computer. Processor times do, and nothing else here but the times that summary.json calls "
+    "wall or processor time.",
+    "Each figure has its numbers as CSV. Their column run names the folder in runs/ that a number comes "
+    "from: "
+    "summary.json is what the run said of itself, scenario.toml runs it again.",
+)
+
+
+def check_out(out: Path) -> None:
+    """Checks that a report may be written to a folder.
+
+    Raises:
+        InputError: something else is there.
+    """
+    check_free(out, MARKER, besides=[RUNS])
+    folder.check_writable(out)
+
+
+def render(items: Sequence[Item], evidence: Sequence[Evidence], out: Path, *, quick: bool) -> Path:
+    """Writes the report; one that is there is replaced.
+
+    Args:
+        items: the items, in the order in which they are to appear.
+        evidence: the finished runs of each.
+        out: where to.
+        quick: whether there were fewer repeats.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: something else is there, or it cannot be written.
+    """
+    check_out(out)
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    with folder.writing(out):
+        shutil.rmtree(unfinished, ignore_errors=True)
+        (unfinished / FIGURES).mkdir(parents=True)
+        runs = {run.name: run for found in evidence for own in found.values() for run in own}
+        for run in runs.values():
+            _keep(run, unfinished / RUNS / run.name)
+        sections = [_section(item, found, unfinished) for item, found in zip(items, evidence, strict=True)]
+        warnings = [*(_QUICK for _ in range(quick)), *_warnings(list(runs.values()))]
+        templates = environment("p2n2sim.paper")
+        for template, name in (("paper.html.j2", PAGE), ("paper.md.j2", README)):
+            text = templates.get_template(template).render(
+                marker=MARKER, preface=_PREFACE, warnings=warnings, sections=sections
+            )
+            (unfinished / name).write_text(text, "utf-8")
+        if out.exists():
+            shutil.rmtree(out)
+        unfinished.rename(out)
+    return out / PAGE
+
+
+_QUICK = "This is a quick evaluation: fewer repeats, epochs and points than the scenario files have."
+
+
+def _warnings(runs: Sequence[Finished]) -> list[str]:
+    data = [run.summary["data"] for run in runs]
+    stand_ins = dict.fromkeys(without_folders(str(one["name"])) for one in data if one["stand_in"])
+    return [f"STAND-IN data, not the published set, for: {', '.join(stand_ins)}."] if stand_ins else []
+
+
+def _keep(run: Finished, target: Path) -> None:
+    """What is small of a run folder, without paths of this machine."""
+    target.mkdir(parents=True)
+    told = run.told
+    (target / folder.SUMMARY).write_text(without_folders(folder.to_json(told.summary)), "utf-8")
+    (target / "scenario.toml").write_text(without_folders(to_toml(told.scenario)), "utf-8")
+
+
+def _section(item: Item, evidence: Evidence, out: Path) -> dict[str, Any]:
+    """What the templates say of an item; writes its figures and numbers."""
+    section = item.present(evidence)
+    for table in section.tables:
+        _write_numbers(table, out / FIGURES)
+    return {
+        "name": item.name,
+        "title": item.title,
+        "verdict": section.verdict,
+        "paper": section.paper,
+        "tables": section.tables,
+        "exhibits": [write_exhibit(exhibit, out / FIGURES) for exhibit in section.exhibits],
+        "notes": section.notes,
+        "files": [source.file for source in item.sources],
+        "runs": [run.name for own in evidence.values() for run in own],
+    }
+
+
+def _write_numbers(table: Table, figures: Path) -> None:
+    table.numbers.to_csv(figures / f"{table.name}.csv", index=False, lineterminator="\n")
