@@ -23,14 +23,14 @@ TRIPLES, RATE = "protocol.triples", "compute.default.ring_madds_per_s"
 
 def varint_bytes() -> float:
     """Mean length of a uniformly random 64-bit number as Protocol Buffers' varint: 7 bits a byte."""
-    counts: list[int] = [((1 << min(7 * n, 64)) - (1 << 7 * (n - 1))) * n for n in range(1, 11)]
-    return sum(counts) / (1 << 64)
+    below: list[int] = [1 << min(7 * n, 64) for n in range(11)]  # how many numbers take at most n bytes
+    return sum((below[n] - below[n - 1]) * n for n in range(1, 11)) / below[-1]
 
 
 def decimal_bytes() -> float:
     """Mean length of a uniformly random 64-bit number in decimal digits, with a separator."""
     top = 2**64
-    counts = [(min(10**n, top) - (10 ** (n - 1) if n > 1 else 0)) * n for n in range(1, 21)]
+    counts: list[int] = [(min(10**n, top) - (10 ** (n - 1) if n > 1 else 0)) * n for n in range(1, 21)]
     return sum(counts) / top + 1
 
 

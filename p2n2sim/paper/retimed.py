@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 
 from p2n2sim.paper.item import Finished
 from p2n2sim.report.read import read_events
+from p2n2sim.report.text import rate
 from p2n2sim.retime import retime
 from p2n2sim.scenario.load import parse
 from p2n2sim.scenario.units import Bandwidth
@@ -38,6 +40,11 @@ def retimes(folder: Path, data_dir: Path | None, options: Mapping[str, Any]) -> 
         times = {f"time.{name}": result.summary["time"][name] for name in ("train_s", "virtual_s")}
         rows.append({**values, **times})
     return {"points": rows}
+
+
+def short_rate(bit_per_s: float) -> str:
+    """A bandwidth in two digits, for example ``240 Mbit/s``."""
+    return rate(round(bit_per_s, 1 - math.floor(math.log10(bit_per_s))))
 
 
 def times(runs: Iterable[Finished]) -> pd.DataFrame:

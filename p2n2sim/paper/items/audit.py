@@ -14,14 +14,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from p2n2sim.paper.inversion import BANDWIDTHS, ENCODINGS, PLAUSIBLE, TRIPLES, EpochSeconds, feasible, invert
 from p2n2sim.paper.item import Evidence, Finished, Item, Section, Source, Table, Verdict
 from p2n2sim.paper.numbers import GUESSED_EPOCHS, PAPER
-from p2n2sim.paper.retimed import times
+from p2n2sim.paper.retimed import short_rate, times
 from p2n2sim.report import style
 from p2n2sim.report.figures import Exhibit
 from p2n2sim.report.provenance import data_line
-from p2n2sim.report.text import rate as bandwidth_text
 from p2n2sim.report.text import three_digits
 
-_SIZE = (9.6, 7.4)  # inches
+_WIDTH, _ROW = 9.6, 3.4  # inches
 _COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.PURPLE)
 _TITLES = {
     "dealer": "triples from a dealer, compressed",
@@ -30,14 +29,12 @@ _TITLES = {
     "he": "triples by homomorphic encryption",
 }
 _REFERENCE = 4e9
+_LANS = (100e6, 1e9)  # bit/s: what a LAN of PCs has
 _RULE = (
     "a combination of encoding and source of triples is feasible if at some bandwidth from 1 Mbit/s to 10 "
-    "Gbit/s "
-    "the seconds of both data sets come out with one number of epochs, at least 1, and one speed of ring "
-    "products, "
-    f"{PLAUSIBLE[0] / 1e9:g} to {PLAUSIBLE[1] / 1e9:g} billion multiply-adds a second. Reproduced under "
-    "stated "
-    f"conditions if any is; the paper states none of these."
+    "Gbit/s the seconds of both data sets come out with one number of epochs, at least 1, and one speed of "
+    f"ring products, {PLAUSIBLE[0] / 1e9:g} to {PLAUSIBLE[1] / 1e9:g} billion multiply-adds a second. "
+    "Reproduced under stated conditions if any is; the paper states none of these."
 )
 
 
@@ -57,8 +54,7 @@ def _present(evidence: Evidence) -> Section:
     return Section(
         _verdict(table.numbers),
         "1478.32 s on the fraud data and 1196.67 s on the distress data; neither epochs nor bandwidth, "
-        "encoding or "
-        f"source of triples are stated. An earlier guess is {GUESSED_EPOCHS} epochs: "
+        f"encoding or source of triples are stated. An earlier guess is {GUESSED_EPOCHS} epochs: "
         f"{PAPER['fraud'].seconds / GUESSED_EPOCHS / 46:.2f} s a batch of the fraud data, "
         f"{PAPER['distress'].seconds / GUESSED_EPOCHS:.1f} s one of the distress data.",
         tables=[table],
@@ -83,8 +79,8 @@ def _seconds(runs: Sequence[Finished], triples: str) -> EpochSeconds:
 def _draw(inverted: dict[tuple[str, str], pd.DataFrame]) -> Figure:
     names = list(dict.fromkeys(triples for triples, _ in inverted))
     with style.look():
-        figure = style.new_figure(*_SIZE)
-        panels = figure.subplots(2, 2, sharex=True, sharey=True)
+        figure = style.new_figure(_WIDTH, 0.9 + _ROW * -(-len(names) // 2))
+        panels = figure.subplots(-(-len(names) // 2), 2, sharex=True, sharey=True, squeeze=False)
         for axes, triples in zip(panels.flat, names, strict=False):
             for colour, encoding in zip(_COLOURS, ENCODINGS, strict=True):
                 _line(axes, inverted[triples, encoding], colour)
@@ -93,12 +89,13 @@ def _draw(inverted: dict[tuple[str, str], pd.DataFrame]) -> Figure:
         first = panels.flat[0]
         first.set_xscale("log")
         first.set_yscale("log")
-        first.set_ylim(0.5, 3e3)
+        first.set_ylim(0.05, 1e4)
         for axis in (first.xaxis, first.yaxis):
             axis.set_major_locator(LogLocator(numticks=8))
             axis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:,g}"))
             axis.set_minor_formatter(NullFormatter())
-        figure.supxlabel("bandwidth of every link, Mbit/s", fontsize=10, color=style.INK)
+        for axes in panels[-1]:
+            axes.set_xlabel("bandwidth of every link, Mbit/s")
         figure.supylabel("epochs that the paper's seconds have room for", fontsize=10, color=style.INK)
         _legend(figure)
     return figure
@@ -150,9 +147,12 @@ def _table(inverted: dict[tuple[str, str], pd.DataFrame]) -> Table:
                 row["encoding"],
                 f"{row['element_bytes']:.1f}",
                 _span(row, "epochs", three_digits),
-                _span(row, "bit_per_s", _rounded_rate),
-                "none" if np.isnan(band) else _rounded_rate(band),
-                "none" if np.isnan(speed) else f"{speed / 1e9:.2f}",
+                _span(row, "bit_per_s", short_rate),
+                "none" if np.isnan(band) else f"{short_rate(band)} ({_speed(speed)})",
+                *(
+                    f"{three_digits(row[f'epochs_{rate:.0e}'])} ({_speed(row[f'madds_per_s_{rate:.0e}'])})"
+                    for rate in _LANS
+                ),
             ]
         )
     head = [
@@ -161,15 +161,14 @@ def _table(inverted: dict[tuple[str, str], pd.DataFrame]) -> Table:
         "bytes an element",
         "epochs that explain both sets",
         "with a bandwidth of",
-        f"{GUESSED_EPOCHS} epochs: bandwidth, from fraud",
-        f"{GUESSED_EPOCHS} epochs: 10⁹ multiply-adds a second, from distress",
+        f"{GUESSED_EPOCHS} epochs would be (speed)",
+        *(f"epochs at {short_rate(rate)} (speed)" for rate in _LANS),
     ]
     caption = (
-        f"Each row: what both of the paper's times allow. The speed of ring products is left free between "
+        "Each row: what both of the paper's times allow. The speed of ring products is left free between "
         f"{PLAUSIBLE[0] / 1e9:g} and {PLAUSIBLE[1] / 1e9:g} billion multiply-adds a second (numpy's own "
-        "product of "
-        "64-bit integers: about 1). None: no bandwidth up to 10 Gbit/s, or no speed, gives the paper's "
-        "seconds."
+        "product of 64-bit integers: about 1). Speed: billions of them a second that the distress data "
+        "then need. None: no bandwidth up to 10 Gbit/s, or no speed, gives the paper's seconds."
     )
     return Table(
         "audit-combinations", "What could have produced the paper's seconds", numbers, head, rows, caption
@@ -188,6 +187,11 @@ def _row(triples: str, encoding: str, frame: pd.DataFrame) -> dict[str, object]:
         for name, column in (("epochs", "fraud_epochs"), ("bit_per_s", "bit_per_s"))
         for end in ("min", "max")
     }
+    lans = {
+        f"{name}_{rate:.0e}": float(np.interp(np.log(rate), np.log(BANDWIDTHS), frame[column]))
+        for rate in _LANS
+        for name, column in (("epochs", "fraud_epochs"), ("madds_per_s", "needed_rate"))
+    }
     return {
         "triples": triples,
         "encoding": encoding,
@@ -195,12 +199,12 @@ def _row(triples: str, encoding: str, frame: pd.DataFrame) -> dict[str, object]:
         **ends,
         "bit_per_s_for_guess": guess,
         "madds_per_s_for_guess": speed,
+        **lans,
     }
 
 
-def _rounded_rate(bit_per_s: float) -> str:
-    digits = 1 - int(np.floor(np.log10(bit_per_s)))
-    return bandwidth_text(round(bit_per_s, digits))
+def _speed(madds_per_s: float) -> str:
+    return "no speed" if np.isnan(madds_per_s) else f"{three_digits(madds_per_s / 1e9)}"
 
 
 def _span(row: dict[Any, Any], name: str, text: Callable[[float], str]) -> str:
@@ -212,34 +216,25 @@ def _caption(runs: list[Finished]) -> str:
     data = {run.summary["data"]["name"]: data_line(run.summary["data"]) for run in runs}
     return (
         "The paper's seconds over the virtual seconds of an epoch: at each bandwidth so many epochs fit. "
-        "Solid and "
-        "dashed lines: the reference machine, 4 billion ring multiply-adds a second. Where solid and dashed "
-        "lines of "
-        "one colour cross, one number of epochs explains both data sets; on the thick stretches it does so "
-        "with "
-        f"ring products slower than that, down to {PLAUSIBLE[0] / 1e9:g} billion a second. Dotted: "
-        f"{GUESSED_EPOCHS} "
-        "epochs. Runs of one and two epochs for every source of triples and two speeds, RE-TIMED for 28 "
-        "bandwidths and "
-        "interpolated; another encoding is a bandwidth that is smaller in proportion, for every element of "
-        "a message, "
-        f"floats too. Triples by oblivious transfer and homomorphic encryption are MODELLED. 0.2 ms one way. "
-        f"{' '.join(data.values())}"
+        "Solid and dashed lines: the reference machine, 4 billion ring multiply-adds a second. Where solid "
+        "and dashed lines of one colour cross, one number of epochs explains both data sets; on the thick "
+        f"stretches it does so with ring products slower than that, down to {PLAUSIBLE[0] / 1e9:g} billion "
+        f"a second. Dotted: {GUESSED_EPOCHS} epochs. Runs of one and two epochs for every source of triples "
+        "and two speeds, RE-TIMED for 28 bandwidths and interpolated; another encoding is a bandwidth that "
+        "is smaller in proportion, for every element of a message, floats too. Triples by oblivious "
+        f"transfer and homomorphic encryption are MODELLED. 0.2 ms one way. {' '.join(data.values())}"
     )
 
 
 def _plain_note() -> str:
     fraud, distress = PAPER["fraud"], PAPER["distress"]
     return (
-        f"The plain network's seconds fit the guess, too: in {GUESSED_EPOCHS} epochs of 46 batches a step of "
-        "the fraud "
-        f"data takes {fraud.seconds_plain / GUESSED_EPOCHS / 46 * 1e3:.1f} ms, which is what TensorFlow "
-        "takes for "
-        f"calling anything at all, and the one of the distress data "
-        f"{distress.seconds_plain / GUESSED_EPOCHS * 1e3:.0f} ms for "
-        f"{6 * 2570 * 555 * 400 / 1e9:.1f} billion floating-point operations. What Python itself takes at "
-        "the parties "
-        f"is not in the profile; it would lower every curve."
+        f"The plain network's seconds fit the guess, too: in {GUESSED_EPOCHS} epochs of 46 batches a step "
+        f"of the fraud data takes {fraud.seconds_plain / GUESSED_EPOCHS / 46 * 1e3:.1f} ms, which is what "
+        "TensorFlow takes for calling anything at all, and the one of the distress data "
+        f"{distress.seconds_plain / GUESSED_EPOCHS * 1e3:.0f} ms for {6 * 2570 * 555 * 400 / 1e9:.1f} "
+        "billion floating-point operations. What Python itself takes at the parties is not in the profile; "
+        "it would lower every curve."
     )
 
 
@@ -252,21 +247,20 @@ def _verdict(numbers: pd.DataFrame) -> Verdict:
             _RULE,
         )
     row = good.iloc[0]
-    triples = ", ".join(dict.fromkeys(_TITLES[name] for name in good["triples"]))
+    triples = " or ".join(dict.fromkeys(_TITLES[name] for name in good["triples"]))
     excluded = [
         _TITLES[name] for name in dict.fromkeys(numbers["triples"]) if name not in set(good["triples"])
     ]
     without = f"; {' and '.join(excluded)} cannot have been used" if excluded else ""
     reason = (
         f"One number of epochs explains both times with {triples}: with {row['encoding'].split(' (')[0]} an "
-        "element "
-        f"{three_digits(row['epochs_min'])} to {three_digits(row['epochs_max'])} epochs at "
-        f"{_rounded_rate(row['bit_per_s_min'])} to {_rounded_rate(row['bit_per_s_max'])}{without}."
+        f"element {three_digits(row['epochs_min'])} to {three_digits(row['epochs_max'])} epochs at "
+        f"{short_rate(row['bit_per_s_min'])} to {short_rate(row['bit_per_s_max'])}{without}."
     )
     guess = row["bit_per_s_for_guess"]
     if not np.isnan(guess):
         reason = (
-            reason[:-1] + f"; {GUESSED_EPOCHS} epochs would be {_rounded_rate(guess)} and "
+            reason[:-1] + f"; {GUESSED_EPOCHS} epochs would be {short_rate(guess)} and "
             f"{row['madds_per_s_for_guess'] / 1e9:.2f} billion ring multiply-adds a second."
         )
     return Verdict("reproduced only under stated conditions", reason, _RULE)

@@ -65,17 +65,14 @@ def _present(evidence: Evidence) -> Section:
     modelled = dict.fromkeys(text for run in runs for text in run.summary["modelled"])
     caption = (
         "Training time of one epoch by the number of training rows at 100 Mbit/s (the paper's Figure 6 has "
-        "algorithm1), "
-        f"with lines fitted by least squares. A run a point, batches of {told.scenario.train.batch_size:,} "
-        "rows, 0.2 ms "
-        f"one way, {machine_line(told.scenario.compute)}. "
+        "algorithm1), with lines fitted by least squares. A run a point, batches of "
+        f"{told.scenario.train.batch_size:,} rows, 0.2 ms one way, {machine_line(told.scenario.compute)}. "
         f"{data_line(told.summary['data'])}{modelled_line(modelled)}"
     )
     slope, intercept, r2 = fits["algorithm1"]
     reason = (
         f"{three_digits(slope * 1e3)} s for 1,000 rows and {intercept:+.3f} s, R² = {r2:.6f}, at 100 Mbit/s "
-        "with "
-        f"algorithm1."
+        "with algorithm1."
     )
     return Section(
         Verdict("reproduced" if r2 >= LINEAR else "not reproduced", reason, _RULE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import pandas as pd
@@ -16,17 +17,15 @@ from p2n2sim.report.provenance import data_line
 
 _SIZE = (7.2, 4.0)  # inches
 _LINES = (("train", "training", style.BLUE, "o"), ("test", "test", style.VERMILLION, "s"))
-STEADY = 0.8
-"""Share of the epochs in which a loss that falls steadily falls."""
+RISE = 0.05
+"""A loss that falls steadily never rises by more than this share of its whole fall."""
 OVERFITTED = 1.05
 """A test loss this many times its least one has risen again."""
 _RULE = (
-    "the curves are read off no picture; the claim is tested. Steadily: the mean training loss falls in at "
-    "least "
-    f"{STEADY:.0%} of the epochs and ends below half of where it begins. Without over-fitting: the mean test "
-    "loss "
-    f"ends at most {OVERFITTED - 1:.0%} above its lowest. The settings are not stated, so that no more than "
-    f"reproduced under stated conditions can be said."
+    "there is no picture to read numbers from, so the claim is tested. Steadily: the mean training loss "
+    f"falls, and from one pass to the next never rises by more than {RISE:.0%} of its whole fall. Without "
+    f"over-fitting: the mean test loss ends at most {OVERFITTED - 1:.0%} above its lowest. The settings are "
+    "not stated, so no more can be said than that the claim holds under stated conditions."
 )
 
 
@@ -39,16 +38,13 @@ def _present(evidence: Evidence, *, name: str, data: str, claim: str) -> Section
         figure = style.new_figure(*_SIZE)
         draw(figure.add_subplot(), curve)
     caption = (
-        f"Average cross-entropy of P2N2 on the {data} data by iteration, here a pass over the training rows, "
-        f"{train.batch_size:,} rows a batch. "
-        f"Mean over {len(runs)} repeats (seeds {', '.join(str(run.summary['seed']) for run in runs)}), bars "
-        "of one "
-        "standard deviation; rings are the plain network on the same batches. A training loss is averaged "
-        "while "
-        f"the weights move, a test loss is taken after the pass. {data_line(told.summary['data'])} "
+        f"Average cross-entropy of P2N2 on the {data} data by iteration, here a pass over the training "
+        f"rows, {train.batch_size:,} rows a batch. Mean over {len(runs)} repeats (seeds "
+        f"{', '.join(str(run.summary['seed']) for run in runs)}), bars of one standard deviation; rings are "
+        "the plain network on the same batches. A training loss is averaged while the weights move, a test "
+        f"loss is taken after the pass. {data_line(told.summary['data'])} "
         f"{'Summed' if train.loss_reduction == 'sum' else 'Mean'} loss, learning rate "
-        f"{train.learning_rate:g}, "
-        f"{told.scenario.model.initialisation} initialisation."
+        f"{train.learning_rate:g}, {told.scenario.model.initialisation} initialisation."
     )
     runs_of = " ".join(run.name for run in runs)
     exhibit = Exhibit(name, "Average loss by iteration", figure, curve.assign(run=runs_of), caption)
@@ -89,28 +85,41 @@ def draw(axes: Axes, curve: pd.DataFrame) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
     axes.set_xlabel("passes over the training rows")
     axes.set_ylabel("cross-entropy, mean over rows")
-    axes.legend()
+    handles, labels = axes.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda number: labels[number].startswith("plain"))
+    axes.legend([handles[number] for number in order], [labels[number] for number in order])
 
 
-def steady(curve: pd.DataFrame) -> tuple[bool, bool]:
-    """Whether the training loss falls steadily, and whether the test loss does not rise again."""
-    train, test = curve["train_mean"], curve["test_mean"]
-    falls = float((train.diff().dropna() < 0).mean())
-    converges = falls >= STEADY and train.iloc[-1] < train.iloc[0] / 2
-    return bool(converges), bool(test.iloc[-1] <= OVERFITTED * test.min())
+def rise(curve: pd.DataFrame) -> float:
+    """The largest rise of the mean training loss between two passes, as a share of its whole fall.
+
+    Args:
+        curve: as `p2n2sim.paper.repeats.loss_by_epoch` makes it.
+
+    Returns:
+        0 if it never rises, infinity if it does not fall as a whole.
+    """
+    train = curve["train_mean"]
+    fall = float(train.iloc[0] - train.iloc[-1])
+    return max(0.0, float(train.diff().max())) / fall if fall > 0 else math.inf
+
+
+def excess(curve: pd.DataFrame) -> float:
+    """How far the mean test loss ends above its lowest, as a share of that."""
+    test = curve["test_mean"]
+    return float(test.iloc[-1] / test.min() - 1)
 
 
 def _verdict(curve: pd.DataFrame, epochs: int, batch: int) -> Verdict:
-    converges, fits = steady(curve)
     train, test = curve["train_mean"], curve["test_mean"]
-    falls = int((train.diff().dropna() < 0).sum())
-    told = (
-        f"with batches of {batch:,} the mean training loss falls in {falls} of {len(train) - 1} steps, from "
-        f"{train.iloc[0]:.4f} to {train.iloc[-1]:.4f}, and the mean test loss ends at {test.iloc[-1]:.4f}, "
-        f"{test.iloc[-1] / test.min() - 1:.1%} above its lowest, over {epochs} epochs."
+    reason = (
+        f"With batches of {batch:,} the mean training loss goes from {train.iloc[0]:.4f} to "
+        f"{train.iloc[-1]:.4f} in {epochs} epochs, its largest rise is {rise(curve):.1%} of that, and the "
+        f"mean test loss ends at {test.iloc[-1]:.4f}, {excess(curve):.1%} above its lowest."
     )
-    level: Level = "reproduced only under stated conditions" if converges and fits else "not reproduced"
-    return Verdict(level, told[0].upper() + told[1:], _RULE)
+    holds = rise(curve) <= RISE and excess(curve) <= OVERFITTED - 1
+    level: Level = "reproduced only under stated conditions" if holds else "not reproduced"
+    return Verdict(level, reason, _RULE)
 
 
 def _item(number: int, data: str, quick_epochs: int) -> Item:

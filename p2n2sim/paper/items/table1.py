@@ -16,12 +16,10 @@ from p2n2sim.scenario.sections import Scenario
 _QUICK = {"train.seed": [1, 2]}
 _RULE = (
     "a setting gives the paper's numbers if the means of both networks lie within one standard error of a "
-    "single "
-    "AUC of the paper's size on its test set (Hanley and McNeil 1982: ±{fraud:.3f} fraud, ±{distress:.3f} "
-    "distress), "
-    "and those of P2N2 and the plain network are no further apart than the paper's. Reproduced if the "
-    "literal "
-    "settings do, under stated conditions if only the chosen ones do, on both data sets."
+    "single AUC of the paper's size on its test set (Hanley and McNeil 1982: ±{fraud:.3f} fraud, "
+    "±{distress:.3f} distress), and those of P2N2 and the plain network are no further apart than the "
+    "paper's. Reproduced if the literal settings do, under stated conditions if only the chosen ones do, "
+    "on both data sets."
 )
 _SETTINGS = {"": "chosen", "-literal": "literal"}
 
@@ -65,11 +63,10 @@ def _present(evidence: Evidence) -> Section:
         '"almost the same prediction performance".',
         tables=[table],
         notes=[
-            "NN trains on the same rows, from the same weights, on the same batches as P2N2, so what is left "
-            "between "
-            "them is fixed-point arithmetic; in the paper it may be another split or initialisation, too. "
-            "Every "
-            "repeat has a split, an initialisation and an order of batches of its own."
+            "NN trains on the same rows, from the same weights, on the same batches as P2N2, so what is "
+            "left between them is fixed-point arithmetic; in the paper it may be another split or "
+            "initialisation, too. Every repeat has a split, an initialisation and an order of batches of "
+            "its own."
         ],
     )
 
@@ -101,13 +98,10 @@ def _caption(evidence: Evidence) -> str:
     data = [evidence[f"table1-{name}"][0].summary["data"] for name in PAPER]
     return (
         "AUC of the test rows after the last epoch; P2N2's went through the protocol. Apart: mean distance "
-        "of the "
-        f"two networks within a repeat. {' '.join(map(data_line, data))} Learning rates, networks and "
-        "activations "
-        f"are the paper's. Literal: the mean loss that libraries have by default, the batch of Table 2, "
-        f"{GUESSED_EPOCHS} epochs, which is a guess. Chosen: what is not stated was looked for until the "
-        "paper's "
-        f"AUC came out."
+        f"of the two networks within a repeat. {' '.join(map(data_line, data))} Learning rates, networks "
+        "and activations are the paper's. Literal: the mean loss that libraries have by default, the batch "
+        f"of Table 2, {GUESSED_EPOCHS} epochs, which is a guess. Chosen: what is not stated was looked for "
+        "until the paper's AUC came out."
     )
 
 
@@ -150,7 +144,7 @@ def _verdict(frames: Mapping[tuple[str, str], pd.DataFrame]) -> Verdict:
     )
     if all(good[data, "chosen"] for data in PAPER):
         reason = (
-            f"With the summed loss, few epochs and on the distress data a smaller batch P2N2 has an AUC of "
+            "With the summed loss, few epochs and on the distress data a smaller batch P2N2 has an AUC of "
             f"{means('chosen')}; {literal}."
         )
         return Verdict("reproduced only under stated conditions", reason, rule)
