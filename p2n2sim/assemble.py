@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from p2n2sim.data.names import matching
 from p2n2sim.data.prepare import prepare
 from p2n2sim.data.sets import Dataset
 from p2n2sim.data.split import columns, columns_by_name, holder_names, strips
@@ -22,12 +24,13 @@ from p2n2sim.errors import DataError, ScenarioError
 from p2n2sim.messages import DEALER, SERVER
 from p2n2sim.net.cpu import Cost
 from p2n2sim.nn.network import Parts, ServerFactory, build
+from p2n2sim.nn.sequences import Convolution, Recurrence, step_pattern
 from p2n2sim.parties.first_layer import homomorphic
 from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.parties.schedule import Schedule
 from p2n2sim.scenario.machines import machine
 from p2n2sim.scenario.protocol import all_layers
-from p2n2sim.scenario.sections import Compute, Scenario
+from p2n2sim.scenario.sections import Compute, Model, Scenario
 
 MAX_REAL_CRYPTO_S = 20 * 60.0
 """Processor time in seconds that real ciphertexts may take on the reference machine."""
@@ -87,6 +90,9 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
         standardise=data.standardise,
         clip=data.clip,
         leak_target=data.leak_target,
+        history=data.history,
+        bounds=data.bounds,
+        logarithm=data.logarithm,
         data_dir=Path(data_dir) if data_dir is not None else None,
     )
     if data.fingerprint not in (None, dataset.fingerprint):
@@ -192,6 +198,7 @@ def _reordered(dataset: Dataset, owned: Sequence[NDArray[np.intp]]) -> tuple[Dat
         feature_names=tuple(dataset.feature_names[i] for i in order),
         X_train=np.ascontiguousarray(dataset.X_train[:, order]),
         X_test=np.ascontiguousarray(dataset.X_test[:, order]),
+        ranges=None if dataset.ranges is None else dataset.ranges.of(order),
     ), blocks
 
 
@@ -204,9 +211,34 @@ def build_parts(scenario: Scenario, dataset: Dataset) -> Parts:
         model.activation_list,
         initialisation=model.initialisation,
         seed=scenario.train.seed,
-        server=_factory(model.server) if model.server is not None else None,
+        server=_server(model),
         logits=dataset.logits,
+        pattern=_pattern(model, dataset.feature_names) if model.steps else None,
     )
+
+
+def _server(model: Model) -> ServerFactory | None:
+    """What makes the server's module; None for the built-in perceptron."""
+    if model.server is not None:
+        return _factory(model.server)
+    if model.kind == "perceptron":
+        return None
+    made = Convolution if model.kind == "cnn" else Recurrence
+    return partial(made, len(model.steps), activation=model.activation_list[0])
+
+
+def _pattern(model: Model, feature_names: Sequence[str]) -> torch.Tensor:
+    """Which columns feed which steps of a sequence."""
+    steps = []
+    for names in model.steps:
+        found = {name: matching(feature_names, name) for name in names}
+        for name, numbers in found.items():
+            if not numbers:
+                raise ScenarioError(
+                    "model.steps", f"no column is called {name!r}", "name columns of the data"
+                )
+        steps.append([number for numbers in found.values() for number in numbers])
+    return step_pattern(len(feature_names), steps, model.hidden[0])
 
 
 def _factory(name: str) -> ServerFactory:

@@ -13,6 +13,7 @@ from p2n2sim.assemble import Setup
 from p2n2sim.defences import Defences, adds_to_the_loss
 from p2n2sim.messages import SERVER
 from p2n2sim.net.network import Network
+from p2n2sim.nn.sequences import hold_to
 from p2n2sim.parties.data_holder import data_holder
 from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.parties.label_owner import label_owner
@@ -83,6 +84,9 @@ def tasks_of(
     tasks: dict[str, Coroutine[Any, Any, None]] = {}
     for name, block in zip(layer.holders, setup.blocks, strict=True):
         theta = setup.parts.theta[block]  # (k_i, n), a view: trained in place
+        optimiser = descent.of(name, [theta])
+        if setup.parts.pattern is not None:
+            hold_to(optimiser, theta, setup.parts.pattern[block])
         batches = partial(
             data_holder,
             join[name],
@@ -91,7 +95,7 @@ def tasks_of(
             np.ascontiguousarray(data.X_test[:, block]),
             theta,
             member.holder(join[name], setting),
-            descent.of(name, [theta]),
+            optimiser,
             defender=defences.of(join[name]),
             on_batch=on_batch if name == layer.holders[0] else lambda batch: None,
         )

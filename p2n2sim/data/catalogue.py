@@ -114,6 +114,7 @@ def load(
     label: str | None = None,
     drop: Sequence[str] = (),
     leak_target: bool = False,
+    history: int = 0,
     data_dir: Path | None = None,
 ) -> Table:
     """A built-in set by its name, or the user's own file by its path.
@@ -123,6 +124,7 @@ def load(
         label: label column of the user's own file.
         drop: columns of the user's own file to leave out.
         leak_target: only for "financial_distress", see ``load_distress``.
+        history: only for "financial_distress", see ``load_distress``.
         data_dir: a directory to search for built-in sets before the usual ones.
 
     Raises:
@@ -136,10 +138,14 @@ def load(
         raise ScenarioError(
             "data.leak_target", f"{source} has no such column", f"only {distress.NAME} has it"
         )
+    if history and source != distress.NAME:
+        raise ScenarioError(
+            "data.history", f"the rows of {source} are no periods", f"only those of {distress.NAME} are"
+        )
     if source in _IN_FILES:
         return _IN_FILES[source](data_dir)
     if source == distress.NAME:
-        return distress.load_distress(data_dir, leak_target=leak_target)
+        return distress.load_distress(data_dir, leak_target=leak_target, history=history)
     if source == digits.NAME:
         return digits.load_digits()
     if Path(source).suffix.lower() not in SUFFIXES:

@@ -1,6 +1,6 @@
 """Credit scoring: 1,000 applicants of a German bank, 300 of them bad risks.
 
-Hofmann: Statlog (German Credit Data), UCI Machine Learning Repository, 1994. A1 to A20, of which 13 are codes.
+Hofmann: Statlog (German Credit Data), UCI Machine Learning Repository, 1994. 13 of A1 to A20 are codes.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def load_german_credit(data_dir: Path | None = None) -> Table:
 def stand_in_columns() -> pa.Table:
     """Synthetic columns in the published layout, always the same ones.
 
-    One latent risk shortens the account's standing (A1), the history (A3) and the savings (A6), and lengthens the
-    loan (A2, A5); with chance it makes the label. The other columns are noise.
+    One latent risk shortens the account's standing (A1), the history (A3) and the savings (A6), and lengthens
+    the loan (A2, A5); with chance it makes the label. The other columns are noise.
     """
     generator = np.random.Generator(np.random.PCG64(0))
     risk = generator.standard_normal(ROWS)

@@ -1,6 +1,6 @@
 """Credit scoring: 150,000 borrowers, 10,026 of whom were 90 days late within two years.
 
-Give Me Some Credit, Kaggle, 2011 (``cs-training.csv``). No open licence is known: it is read, never passed on.
+Give Me Some Credit, Kaggle, 2011 (``cs-training.csv``). No open licence is known: read, never passed on.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ NUMERIC = (
 def load_give_me_some_credit(data_dir: Path | None = None) -> Table:
     """The published set, else a stand-in in the published layout.
 
-    A missing income or number of dependents is 0, and a column ``NAME=missing`` of 0 and 1 says so: a first layer
-    can put any value in its place, and no statistic of other rows (a median, say) that would cost privacy is
-    needed. The name of the column stands for both where columns are named.
+    A missing income or number of dependents is 0, and a column ``NAME=missing`` of 0 and 1 says so: a first
+    layer can put any value in its place, and no statistic of other rows (a median, say) that would cost
+    privacy is needed. The name of the column stands for both where columns are named.
 
     Args:
         data_dir: a directory to search before the usual ones.

@@ -18,8 +18,9 @@ def matching(feature_names: Sequence[str], name: str) -> list[int]:
     """
     if not any(sign in name for sign in "*?"):
         return [i for i, full in enumerate(feature_names) if full == name or full.startswith(f"{name}=")]
+    pattern = name.replace("[", "[[]")  # fnmatch has sets of characters, too
     return [
         i
         for i, full in enumerate(feature_names)
-        if fnmatchcase(full, name) or fnmatchcase(full.partition("=")[0], name)
+        if fnmatchcase(full, pattern) or fnmatchcase(full.partition("=")[0], pattern)
     ]

@@ -18,8 +18,8 @@ def check_published(
 ) -> NDArray[np.int8]:
     """The labels of a copy that has the published counts.
 
-    The values of categorical columns become columns of the encoded data. That their number is the published one
-    is checked, so the layout of the features is known to everybody and tells nothing of a row.
+    The values of categorical columns become columns of the encoded data. That their number is the published
+    one is checked, so the layout of the features is known to everybody and tells nothing of a row.
 
     Args:
         columns: what was read.

@@ -85,7 +85,13 @@ def plan(
         return load_table(**keys, data_dir=data_dir).fingerprint
 
     def of(data: Data) -> str:
-        return data_print(source=data.source, label=data.label, drop=data.drop, leak_target=data.leak_target)
+        return data_print(
+            source=data.source,
+            label=data.label,
+            drop=data.drop,
+            leak_target=data.leak_target,
+            history=data.history,
+        )
 
     planned = []
     for item in items:
