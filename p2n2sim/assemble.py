@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from p2n2sim.budgeting import check_module, with_noise
 from p2n2sim.data.names import matching
 from p2n2sim.data.prepare import prepare
 from p2n2sim.data.sets import Dataset
@@ -120,6 +121,7 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
         epochs=train.epochs,
         predict_every=train.predict_every,
         seed=train.seed,
+        sampler=train.sampler,
     )
     for number, fault in enumerate(scenario.fault):
         if fault.batch is not None and fault.batch > len(schedule):
@@ -127,6 +129,7 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
                 f"fault.{number}.batch", f"found {fault.batch}", f"the run has {len(schedule)} batches"
             )
     resolved = msgspec.structs.replace(data, fingerprint=dataset.fingerprint)
+    scenario = with_noise(scenario, schedule)
     dataset, blocks = _split_columns(scenario, dataset)
     setup = Setup(
         scenario=msgspec.structs.replace(scenario, data=resolved, sweep={}),
@@ -136,6 +139,7 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
         schedule=schedule,
     )
     _check_effort(setup)
+    check_module(setup.scenario, setup.parts.server, setup.layer.units)
     return setup
 
 

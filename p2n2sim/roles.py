@@ -23,6 +23,7 @@ from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.parties.server import server
 from p2n2sim.parties.triples.supply import Order, Supply, Work
+from p2n2sim.perturbing import Perturbing
 from p2n2sim.scenario.machines import machine
 from p2n2sim.state import HEAD, Descent
 from p2n2sim.under_sharing import UnderSharing
@@ -81,6 +82,7 @@ def tasks_of(
     join[SERVER] = network.join(SERVER, machine(compute, "server", paillier_bits=bits))
     supply = _supply(setup, network, share) if member.dealt else Supply()
     setting = _setting(setup, supply, share, defences.noise())
+    perturbing = Perturbing(setup)
     tasks: dict[str, Coroutine[Any, Any, None]] = {}
     for name, block in zip(layer.holders, setup.blocks, strict=True):
         theta = setup.parts.theta[block]  # (k_i, n), a view: trained in place
@@ -97,6 +99,7 @@ def tasks_of(
             member.holder(join[name], setting),
             optimiser,
             defender=defences.of(join[name]),
+            perturbed=perturbing.holder(join[name]),
             on_batch=on_batch if name == layer.holders[0] else lambda batch: None,
         )
         tasks[name] = _with(f"{name} (offline)", supply.beside[name], batches) if supply.beside else batches()
@@ -109,6 +112,7 @@ def tasks_of(
         setup.parts.server,
         descent.of(SERVER, setup.parts.server.parameters()),
         shows_h1=adds_to_the_loss(scenario),
+        perturbed=perturbing.server(join[SERVER]),
     )
     tasks[f"{scenario.data.label_owner} (label)"] = label_owner(
         join[scenario.data.label_owner],
@@ -119,6 +123,7 @@ def tasks_of(
         descent.of(HEAD, setup.parts.head.parameters()),
         reduction=scenario.train.loss_reduction,
         on_pass=on_pass,
+        perturbed=perturbing.head(join[scenario.data.label_owner]),
     )
     return tasks | {name: work() for name, work in supply.tasks.items()}
 

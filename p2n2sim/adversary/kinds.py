@@ -283,6 +283,7 @@ def _shadow(
         epochs=train.epochs,
         predict_every=train.epochs,
         seed=seed,
+        sampler=train.sampler,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -57,6 +57,9 @@ class Purpose(IntEnum):
     LABELS = 14
     NOISE = 15  # on h1
     LANGEVIN = 20  # the noise of an update of somebody's weights
+    PERTURBATION = 21  # the noise on a clipped gradient
+    COINS = 22  # which rows are in a batch
+    NORM_MASK = 23  # what two holders add to and subtract from the norms of their rows
 
 
 def derive_key(seed: int, *labels: str | int) -> bytes:

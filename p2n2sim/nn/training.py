@@ -24,7 +24,7 @@ def logistic_loss(logits: Tensor, y: Tensor, *, reduction: str) -> Tensor:
 
 
 def label_loss(logits: Tensor, y: Tensor, *, reduction: str) -> Tensor:
-    """L(y, y_hat) of Eq. 5: by the logistic function for two classes, by softmax for more.
+    """L(y, y_hat) of Eq. 5: by the logistic function for two classes, by softmax for more; 0 without rows.
 
     Eq. 2 leaves the last function, delta, to the prediction task.
 
@@ -33,6 +33,8 @@ def label_loss(logits: Tensor, y: Tensor, *, reduction: str) -> Tensor:
         y: (m,), 0.0 to c - 1.
         reduction: one of `REDUCTIONS`.
     """
+    if not len(y):
+        reduction = "sum"  # the mean of nothing is no number
     if logits.ndim == 1:
         return logistic_loss(logits, y, reduction=reduction)
     return functional.cross_entropy(logits, y.long(), reduction=reduction)

@@ -15,6 +15,7 @@ from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.nn.optimisers import update_flops
 from p2n2sim.nn.training import product
 from p2n2sim.parties.defence import Defender
+from p2n2sim.parties.perturbation.holder import HolderPerturbation
 from p2n2sim.parties.schedule import Batch
 
 
@@ -38,6 +39,7 @@ async def data_holder(
     optimiser: torch.optim.Optimizer,
     *,
     defender: Defender | None = None,
+    perturbed: HolderPerturbation | None = None,
     on_batch: Callable[[Batch], object] = lambda batch: None,
 ) -> None:
     """Trains theta_i in place.
@@ -51,8 +53,11 @@ async def data_holder(
         first_layer: the protocol by which the server comes to know h1.
         optimiser: over theta alone.
         defender: what the holders add to the loss, if anything.
+        perturbed: clips rows' gradients and adds noise, if anybody does.
         on_batch: told of every batch as it begins.
     """
+    if perturbed:
+        await perturbed.prepare(X_train)
     await first_layer.prepare(X_train, X_test)
     for batch in batches:
         on_batch(batch)
@@ -64,6 +69,9 @@ async def data_holder(
             if defender:
                 added = await defender.gradient(X, theta.numpy(), batch)  # lines 5 and 12, (m, n)
             d_1 = (await me.recv(SERVER, FirstHiddenGradient)).d_1  # (m, n)
+            if perturbed:
+                await perturbed.update(theta, X, d_1, batch, optimiser)
+                continue
             await me.compute(
                 partial(_update, theta, X, d_1, added, optimiser),
                 Cost(

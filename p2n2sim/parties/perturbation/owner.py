@@ -1,0 +1,95 @@
+"""DP-SGD at who owns a part of the network: its rows' gradients clipped, their sum with noise.
+
+Every training batch an owner steps along
+
+    1/D (sum_r f_r g_r + N(0, (sigma C)^2)),    f_r = min(1, C' / |g_r|),
+
+with g_r the gradient of one row's own loss with respect to its part (Abadi et al., "Deep learning with
+differential privacy", CCS 2016, Algorithm 1). With per-part clipping C' = C / sqrt(p) for p parts and |g_r|
+is the norm of g_r; with flat clipping C' = C and |g_r| the norm over all parts. Either way no row moves the
+sum of all parts together by more than C, and every number of it carries noise of deviation sigma C. D is the
+expected number of rows of a batch where the loss is averaged, whatever the batch really holds, and 1 where it
+is summed. A batch without rows is a step along the noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from p2n2sim.messages import Floats
+from p2n2sim.mpc import prg
+from p2n2sim.mpc.prg import Purpose
+from p2n2sim.net.cpu import Cost
+from p2n2sim.privacy import clipping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Perturbation:
+    """What is done to the gradients of one part.
+
+    Attributes:
+        clip: C.
+        parts: p, into how many the network is cut.
+        flat: whether the whole gradient is clipped, and not every part.
+        deviation: sigma C.
+        divisor: D.
+        key: 16 bytes known to who draws the noise.
+        by_server: whether the server draws it.
+    """
+
+    clip: float
+    parts: int
+    flat: bool
+    deviation: float
+    divisor: float
+    key: bytes
+    by_server: bool
+
+    def factors(self, squared: Floats) -> Floats:
+        """f of every row, (m,), from |g_r|^2."""
+        return clipping.factors(
+            squared, self.clip if self.flat else clipping.part_norm(self.clip, self.parts)
+        )
+
+    def draw(self, step: int, count: int) -> Floats:
+        """The noise of a batch, (count,) float32: a function of key and step alone."""
+        if not self.deviation:
+            return np.zeros(count, np.float32)
+        drawn = prg.normal(self.key, step, count, purpose=Purpose.PERTURBATION)
+        return (self.deviation * drawn).astype(np.float32)
+
+    def finish(self, sums: Sequence[torch.Tensor], noise: Floats) -> list[torch.Tensor]:
+        """The gradients along which the part steps.
+
+        Args:
+            sums: of the clipped rows, for every parameter.
+            noise: for all of them, one after the other.
+        """
+        parts = torch.split(torch.tensor(noise), [total.numel() for total in sums])
+        return [
+            (total + part.view(total.shape)).div_(self.divisor)
+            for total, part in zip(sums, parts, strict=True)
+        ]
+
+    def noise_cost(self, weights: int) -> Cost:
+        """Of drawing the noise for so many weights: 10 operations for a root, a logarithm or a cosine."""
+        return Cost(random_bytes=8 * weights, flops=22 * weights) if self.deviation else Cost()
+
+    def finish_cost(self, weights: int) -> Cost:
+        """Of adding it, and of dividing."""
+        return Cost(flops=2 * weights)
+
+
+def clip_flops(rows: int, width: int) -> int:
+    """Operations for norms, factors and products of (rows, width): multiply and add, a root, a product."""
+    return rows * (3 * width + 12)
+
+
+def size_of(shapes: Sequence[Sequence[int]]) -> int:
+    """How many numbers are in arrays of these shapes."""
+    return sum(math.prod(shape) for shape in shapes)
