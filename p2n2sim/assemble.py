@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from p2n2sim.nn.sequences import Convolution, Recurrence, step_pattern
 from p2n2sim.parties.first_layer import homomorphic
 from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.parties.schedule import Schedule
+from p2n2sim.preparing import Prepared, for_training, prepare_features
 from p2n2sim.scenario.machines import machine
 from p2n2sim.scenario.protocol import all_layers
 from p2n2sim.scenario.sections import Compute, Model, Scenario
@@ -47,6 +48,7 @@ class Setup:
         blocks: the columns of each holder.
         parts: the network; its weights are trained in place.
         schedule: the batches.
+        prepared: what was done to the features before, and what it cost.
     """
 
     scenario: Scenario
@@ -54,6 +56,7 @@ class Setup:
     blocks: tuple[slice, ...]
     parts: Parts
     schedule: Schedule
+    prepared: Prepared = field(default_factory=lambda: Prepared(normalisation="none"))
 
     @property
     def parties(self) -> tuple[str, ...]:
@@ -88,8 +91,8 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
         drop=data.drop,
         fraction=data.fraction,
         test_fraction=data.test_fraction,
-        standardise=data.standardise,
-        clip=data.clip,
+        standardise=data.standardise and scenario.privacy.preprocessing.normalise == "exact",
+        clip=data.clip if scenario.privacy.preprocessing.normalise == "exact" else None,
         leak_target=data.leak_target,
         history=data.history,
         bounds=data.bounds,
@@ -129,14 +132,18 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
                 f"fault.{number}.batch", f"found {fault.batch}", f"the run has {len(schedule)} batches"
             )
     resolved = msgspec.structs.replace(data, fingerprint=dataset.fingerprint)
-    scenario = with_noise(scenario, schedule)
+    noisy = with_noise(for_training(scenario), schedule)  # from what preprocessing leaves of the budget
+    privacy = msgspec.structs.replace(scenario.privacy, gradients=noisy.privacy.gradients)
+    scenario = msgspec.structs.replace(scenario, privacy=privacy)
     dataset, blocks = _split_columns(scenario, dataset)
+    dataset, blocks, prepared = prepare_features(scenario, dataset, blocks)
     setup = Setup(
         scenario=msgspec.structs.replace(scenario, data=resolved, sweep={}),
         dataset=dataset,
         blocks=blocks,
         parts=build_parts(scenario, dataset),
         schedule=schedule,
+        prepared=prepared,
     )
     _check_effort(setup)
     check_module(setup.scenario, setup.parts.server, setup.layer.units)

@@ -169,6 +169,7 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
             "widths": [block.stop - block.start for block in setup.blocks],
             "fingerprint": scenario.data.fingerprint,
         },
+        "preprocessing": setup.prepared.statement(),
         "metrics": {name: float(last[name]) for name in kept},
         "baseline": {name: float(last[f"plain_{name}"]) for name in kept},
         **({"defender": outcome.defender} if outcome.defender else {}),

@@ -6,8 +6,8 @@ public, and setting a weight back to 0 after an update is post-processing of tha
 nor gains privacy. The weights of the steps are not shared in the first layer, as every column has its own;
 the convolution and the recurrent cell share theirs over the steps.
 
-Both modules take rows one at a time as well as in batches, and are made of operations that have batching rules,
-so that gradients of single rows can be taken by `torch.func`.
+Both modules take rows one at a time as well as in batches, and are made of operations that have batching
+rules, so that gradients of single rows can be taken by `torch.func`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Recurrence(nn.Module):
     """A gated recurrent unit that reads the steps from the earliest on; its last state is h_L.
 
     Cho et al., Learning phrase representations using RNN encoder-decoder for statistical machine
-    translation, 2014, with the reset gate applied after the product as in `torch.nn.GRU`, in plain operations.
+    translation, 2014, with the reset gate applied after the product as in `torch.nn.GRU`, in plain code.
 
     Args:
         steps: T.

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from p2n2sim.scenario.preprocessing import Preprocessing
 from p2n2sim.scenario.section import Rate, Section
 
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -40,8 +41,10 @@ class Privacy(Section, frozen=True):
             nothing is promised and what was spent is reported.
         delta: of the guarantee; below one over the number of training rows.
         gradients: noise on gradients.
+        preprocessing: what happens to features before training.
     """
 
     epsilon: Rate | None = None
     delta: Probability | None = None
     gradients: Gradients = Gradients()
+    preprocessing: Preprocessing = Preprocessing()
