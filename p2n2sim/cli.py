@@ -234,6 +234,29 @@ def explore_command(
         _commands().run_exploration(settings, range(first, first + seeds), replay, data_dir=data, quiet=quiet)
 
 
+@app.command("audit")
+def audit_command(
+    scenario: ScenarioFile,
+    overrides: Overrides = None,
+    data: DataDir = None,
+    of: Annotated[
+        str | None,
+        typer.Option("--of", metavar="HOLDER", help="Whose features; the last holder's by default."),
+    ] = None,
+    canaries: Annotated[int, typer.Option(metavar="N", help="So many of features, and of labels.")] = 500,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the canaries and their coins.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Audit what a scenario claims. One run with canaries: a lower bound on epsilon beside every claim."""
+    settings = load(scenario, overrides or ())
+    with _naming(scenario, overrides or ()):
+        right = _commands().run_audit(
+            settings, data_dir=data, of=of, canaries=canaries, seed=seed, as_json=as_json
+        )
+    if not right:
+        raise typer.Exit(1)
+
+
 @app.command("report")
 def report_command(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Finished folders.")],

@@ -17,6 +17,7 @@ from p2n2sim.adversary.attack import attack
 from p2n2sim.adversary.kinds import Asked
 from p2n2sim.adversary.write import save_attacks, tables, to_json, to_tree
 from p2n2sim.assemble import assemble
+from p2n2sim.auditing import audit, audit_table, told
 from p2n2sim.calibrate import measure, to_table
 from p2n2sim.compare import compare, folder_name, plan
 from p2n2sim.console import STAND_IN, RunProgress, comparison_tables, progress_bar, summary_tables
@@ -224,6 +225,18 @@ def attack_run(
             console.print(STAND_IN)
         console.print(tables(attacked), crop=False)
         _say(console, f"attacks: {written}")
+
+
+def run_audit(
+    scenario: Scenario, *, data_dir: Path | None, of: str | None, canaries: int, seed: int, as_json: bool
+) -> bool:
+    """Audits a scenario and shows what that came to; whether no claim was disproved."""
+    lines = audit(scenario, data_dir=data_dir, of=of, canaries=canaries, seed=seed)
+    if as_json:
+        write(json.dumps(told(lines), indent=2) + "\n")
+    else:
+        Console().print(audit_table(lines), crop=False)
+    return not any(line.disproved for line in lines)
 
 
 def run_comparison(

@@ -12,6 +12,7 @@ from scipy.special import expit, softmax
 from sklearn.metrics import roc_auc_score
 
 from p2n2sim.assemble import Setup
+from p2n2sim.guarantees import protected, statement
 from p2n2sim.messages import Floats
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.parties.first_layer.homomorphic import SCHEMES
@@ -173,6 +174,7 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
         "metrics": {name: float(last[name]) for name in kept},
         "baseline": {name: float(last[f"plain_{name}"]) for name in kept},
         **({"defender": outcome.defender} if outcome.defender else {}),
+        **({"privacy": statement(setup)} if protected(scenario) else {}),
         **times_and_traffic(outcome.ledger, batches_frame(outcome), outcome.virtual_s),
         "views": {party: view._asdict() for party, view in outcome.ledger.views(outcome.parties).items()},
     }

@@ -19,6 +19,7 @@ from p2n2sim.errors import InputError, ScenarioError
 from p2n2sim.scenario.defences import check_defences
 from p2n2sim.scenario.explain import explain, is_key, shown
 from p2n2sim.scenario.faults import check_faults, without_restarts
+from p2n2sim.scenario.input_noise import check_inputs
 from p2n2sim.scenario.links import check_network
 from p2n2sim.scenario.model import check_model
 from p2n2sim.scenario.perturbation import check_privacy
@@ -258,6 +259,7 @@ def _check(scenario: Scenario) -> None:
     check_training(scenario)
     check_defences(scenario)
     check_privacy(scenario)
+    check_inputs(scenario, holders)
     check_record(scenario, holders)
     check_faults(scenario.fault, holders, authenticated=scenario.network.authenticate)
     if scenario.protocol.shadow and (scenario.train.checkpoint_every or not without_restarts(scenario.fault)):
