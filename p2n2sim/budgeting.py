@@ -6,8 +6,8 @@ Everything here follows from the schedule and the noise, not from what a run com
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 from torch import nn
@@ -15,11 +15,19 @@ from torch import nn
 from p2n2sim.errors import ScenarioError
 from p2n2sim.nn.per_example import rows_depend
 from p2n2sim.parties.schedule import Schedule
-from p2n2sim.privacy.accounting import GaussianSteps, Steps, calibrate, epsilon, largest_count
+from p2n2sim.privacy.accounting import (
+    COARSE_INTERVAL,
+    GaussianSteps,
+    Steps,
+    calibrate,
+    epsilon,
+    largest_count,
+)
 from p2n2sim.scenario.sections import Scenario
 
 CLIP = "privacy.gradients.clip"
 NOISE = "privacy.gradients.noise_multiplier"
+RELATION = "add or remove a row"
 
 
 def steps_of(noise_multiplier: float, schedule: Schedule, *, count: int | None = None) -> list[Steps]:
@@ -92,7 +100,7 @@ def calibrated(target: float, delta: float, schedule: Schedule) -> float:
         ScenarioError: none does.
     """
     try:
-        return calibrate(partial(steps_of, schedule=schedule), target=target, delta=delta, tolerance=1e-3)
+        return calibrate(partial(steps_of, schedule=schedule), target=target, delta=delta)
     except ValueError as error:
         raise ScenarioError("privacy.epsilon", f"{error}", "a larger one would do") from error
 
@@ -109,7 +117,9 @@ def _check_covered(scenario: Scenario, schedule: Schedule, noise: float) -> None
     most = 0
     if noise:
         most = largest_count(
-            lambda count: epsilon(steps_of(noise, schedule, count=count), delta=delta),
+            lambda count: epsilon(
+                steps_of(noise, schedule, count=count), delta=delta, interval=COARSE_INTERVAL
+            ),
             budget=target,
             most=total,
         )
@@ -156,16 +166,51 @@ def _up(number: float) -> str:
     return f"{math.ceil(number / power) * power:.4g}"
 
 
-def spent(noise: float, schedule: Schedule, delta: float | None) -> tuple[float, float]:
-    """Epsilon against who does not know the batches, and against who does; infinite without noise.
+def training_statement(scenario: Scenario, schedule: Schedule, parts: int) -> dict[str, Any]:
+    """What a summary says of the training's budget; infinite numbers are ``"inf"``.
 
     Args:
-        noise: the noise multiplier.
+        scenario: with its noise multiplier.
         schedule: of the whole run.
-        delta: of the guarantee.
+        parts: into how many the network is cut.
+
+    Returns:
+        ``budget``, ``spent`` (by the released model, against who knows no batch and no noise), ``sampler``
+        with both numbers, and ``mechanism``.
     """
-    if not noise or delta is None:
-        return math.inf, math.inf
-    both: tuple[Sequence[Steps], ...] = (steps_of(noise, schedule), open_steps(noise, schedule))
-    amplified, known = (epsilon(steps, delta=delta) for steps in both)
-    return min(amplified, known), known
+    privacy, gradients = scenario.privacy, scenario.privacy.gradients
+    noise, delta = gradients.noise_multiplier or 0.0, privacy.delta
+    hidden = known = math.inf
+    if noise and delta is not None:
+        hidden, known = (
+            epsilon(steps, delta=delta) for steps in (steps_of(noise, schedule), open_steps(noise, schedule))
+        )
+    poisson = schedule.sampler == "poisson"
+    return {
+        "budget": None
+        if privacy.epsilon is None
+        else {"epsilon": told(privacy.epsilon), "delta": delta, "relation": RELATION},
+        "spent": {"epsilon": told(hidden), "delta": delta, "relation": RELATION},
+        "sampler": {
+            "name": schedule.sampler,
+            "steps": schedule.training_batches,
+            **({"rate": schedule.rate} if poisson else {}),
+            "most_uses": schedule.most_uses,
+            "epsilon_batches_secret": told(hidden),
+            "epsilon_batches_known": told(known),
+            "amplified": poisson,
+        },
+        "mechanism": {
+            "name": "DP-SGD",
+            "clip": gradients.clip,
+            "clipping": gradients.clipping,
+            "parts": parts,
+            "noise_multiplier": noise,
+            "noise_by": gradients.noise_by,
+        },
+    }
+
+
+def told(number: float) -> float | str:
+    """A number for a summary: JSON has no infinity."""
+    return "inf" if math.isinf(number) else number

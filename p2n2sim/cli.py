@@ -110,13 +110,16 @@ def trace_command(
     sequence: Annotated[
         Path | None, typer.Option(metavar="OUT.svg", help="Message sequence chart of a batch; or .png.")
     ] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Which batch the chart shows.")] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Which batch the chart shows, or whose payload is captured.")
+    ] = None,
     pcapng: Annotated[
         Path | None, typer.Option(metavar="OUT.pcapng", help="Packet capture, for Wireshark.")
     ] = None,
     payload: Annotated[
-        bool, typer.Option("--payload", help="Put the messages' bytes into the capture, as zeros.")
+        bool, typer.Option("--payload", help="Capture a batch's true bytes; runs the scenario again.")
     ] = False,
+    data: DataDir = None,
     critical: Annotated[
         bool, typer.Option("--critical-path", help="Show what the virtual time consists of.")
     ] = False,
@@ -125,7 +128,9 @@ def trace_command(
     """Look into a finished run: who waited for what, and when."""
     wanted = {"perfetto": perfetto, "sequence": sequence, "pcapng": pcapng}
     files = {kind: path for kind, path in wanted.items() if path is not None}
-    _commands().trace_run(folder, files, batch=batch, payload=payload, critical=critical, as_json=as_json)
+    _commands().trace_run(
+        folder, files, batch=batch, payload=payload, critical=critical, as_json=as_json, data_dir=data
+    )
 
 
 @app.command("retime")
@@ -220,6 +225,9 @@ def explore_command(
     ] = False,
     overrides: Overrides = None,
     data: DataDir = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes at a time; default: one a core where that is faster.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Run a scenario in other legal orders of equal times. Stops at the first that changes a result."""
@@ -231,7 +239,9 @@ def explore_command(
         replay = ["p2n2sim", "run", str(scenario)]
         replay += [part for override in overrides or () for part in ("--set", override)]
         replay += [] if data is None else ["--data", str(data)]
-        _commands().run_exploration(settings, range(first, first + seeds), replay, data_dir=data, quiet=quiet)
+        _commands().run_exploration(
+            settings, range(first, first + seeds), replay, data_dir=data, jobs=jobs, quiet=quiet
+        )
 
 
 @app.command("audit")

@@ -24,14 +24,14 @@ from p2n2sim.console import STAND_IN, RunProgress, comparison_tables, progress_b
 from p2n2sim.data.catalogue import catalogue
 from p2n2sim.data.fetch import fetch_creditcard
 from p2n2sim.errors import DeliveryError, InputError, PartyLostError
-from p2n2sim.explore import Ending, OrderError, explore
+from p2n2sim.explore import OrderError, explore
 from p2n2sim.gate import run_twice
 from p2n2sim.paper.catalogue import select
 from p2n2sim.paper.evaluate import evaluate
 from p2n2sim.report.build import build
 from p2n2sim.report.comparison import footnotes, screens
 from p2n2sim.report.read import StoredComparison, read, read_events
-from p2n2sim.retime import check_undisturbed, on_network, retime
+from p2n2sim.retime import on_network, retime
 from p2n2sim.run import Silent, run
 from p2n2sim.scenario.faults import said
 from p2n2sim.scenario.inline import inline
@@ -39,7 +39,9 @@ from p2n2sim.scenario.load import points
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
 from p2n2sim.sweep import Point, sweep
+from p2n2sim.trace.contents import contents
 from p2n2sim.trace.critical import critical_path, divide
+from p2n2sim.trace.scene import step_of
 from p2n2sim.trace.story import tell
 from p2n2sim.trace.tables import critical_tables
 from p2n2sim.trace.write import WRITERS
@@ -167,20 +169,23 @@ def trace_run(
     payload: bool,
     critical: bool,
     as_json: bool,
+    data_dir: Path | None,
 ) -> None:
     """Writes what is asked for of a run, and shows what its virtual time consists of."""
     critical = critical or as_json
+    if payload and "pcapng" not in files:
+        raise InputError("--payload", "there is no capture to put it into", "add --pcapng with a file")
     if not files and not critical:
         remedy = "add --perfetto, --sequence or --pcapng with a file, or --critical-path"
         raise InputError("trace", "there is nothing to do", remedy)
     run = read_events(source)
-    if critical or "pcapng" in files:  # both need to know of every message what it did on its link
-        found = "a run with {} has neither a critical path nor a capture"
-        check_undisturbed(run.scenario, str(source), "--perfetto and --sequence would do", found=found)
     story = tell(run)
+    told = {}
+    if payload:
+        told = contents(run, story, step_of(run, batch), str(source), data_dir=data_dir)
     for kind, path in files.items():
         with folder.writing(path, remedy="name another file"):
-            WRITERS[kind](run, story, path, batch=batch, payload=payload)
+            WRITERS[kind](run, story, path, batch=batch, contents=told)
         if not as_json:
             _say(Console(), f"{kind}: {path}")
     if not critical:
@@ -270,32 +275,50 @@ def run_comparison(
 
 
 def run_exploration(
-    scenario: Scenario, seeds: range, replay: Sequence[str], *, data_dir: Path | None, quiet: bool
+    scenario: Scenario,
+    seeds: range,
+    replay: Sequence[str],
+    *,
+    data_dir: Path | None,
+    jobs: int | None,
+    quiet: bool,
 ) -> None:
     """Runs a scenario under many schedules; of the first that fails it shows how to replay it."""
-    err, done = Console(stderr=True, quiet=quiet), 0
+    err, done, replay = Console(stderr=True, quiet=quiet), 0, list(replay)
+    failing: int | None = None
     try:
         with progress_bar(err) as bar:
             task = bar.add_task(scenario.name, total=len(seeds))
 
-            def show(seed: int, ending: Ending) -> None:
+            def show(seed: int, kind: str) -> None:
                 nonlocal done
                 done += 1
                 bar.update(task, completed=done)
                 if not done % max(1, len(seeds) // 10):
-                    _say(err, f"{done}/{len(seeds)} schedule {seed}: {ending.kind}")
+                    _say(err, f"{done}/{len(seeds)} schedule {seed}: {kind}")
 
-            endings = explore(scenario, seeds, data_dir=data_dir, on_seed=show)
+            def show_failure(seed: int) -> None:
+                nonlocal failing
+                failing = seed
+                replay.extend(("--schedule-seed", str(seed)))
+                if len(scenario.fault) > 1:
+                    _say(err, f"schedule {seed} fails; looking for the faults that are enough")
+
+            endings = explore(
+                scenario, seeds, data_dir=data_dir, jobs=jobs, on_seed=show, on_failure=show_failure
+            )
     except KeyboardInterrupt:
-        _say(err, f"interrupted; the first {done} schedules, from seed {seeds[0]} on, change nothing")
+        passed = f"the first {done} schedules, from seed {seeds[0]} on, change nothing"
+        _say(err, f"interrupted; {passed if failing is None else f'schedule {failing} fails'}")
+        if failing is not None:
+            _say(err, f"replay it: {shlex.join(replay)}")
         raise
     except OrderError as error:
-        command = [*replay, "--schedule-seed", str(error.seed)]
         if len(error.faults) < len(scenario.fault):
             faults = [said(fault) for fault in error.faults]
-            command += ["--set", f"fault={inline(faults)}"]
+            replay += ["--set", f"fault={inline(faults)}"]
             _say(err, f"of {len(scenario.fault)} faults {len(faults)} are enough: {inline(faults)}")
-        _say(err, f"replay it: {shlex.join(command)}")
+        _say(err, f"replay it: {shlex.join(replay)}")
         raise
     if not quiet:
         told = ", ".join(f"{count} {kind}" for kind, count in endings.items())

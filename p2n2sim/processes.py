@@ -1,4 +1,4 @@
-"""Work on all cores: calls in processes of their own, a Ctrl-C that ends them all, nobody left behind."""
+"""Processes that share work: started afresh, silent on Ctrl-C, gone when the one that started them is."""
 
 from __future__ import annotations
 
@@ -22,6 +22,37 @@ class ProcessDiedError(P2N2SimError):
     """A process ended without a word."""
 
 
+@contextlib.contextmanager
+def processes(number: int) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
+    """A pool of processes, which are ended at once when an error or Ctrl-C leaves the context.
+
+    Submit under `deaf_to_ctrl_c`, because submitting may start a process.
+    """
+    pool = concurrent.futures.ProcessPoolExecutor(
+        number,
+        mp_context=multiprocessing.get_context("spawn"),  # a fork would copy the threads' locks
+        initializer=_end_with_parent,
+    )
+    try:
+        yield pool
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes started meanwhile never see Ctrl-C, which reaches all: the parent alone answers it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def call_all(
     calls: Sequence[Call], *, jobs: int | None, on_end: Callable[[int, P2N2SimError | None], object]
 ) -> None:
@@ -32,13 +63,8 @@ def call_all(
         jobs: how many processes at a time, by default one a core.
         on_end: told of every call that has ended, by its position, and how it failed if it did.
     """
-    pool = concurrent.futures.ProcessPoolExecutor(
-        min(jobs or os.cpu_count() or 1, max(1, len(calls))),
-        mp_context=multiprocessing.get_context("spawn"),  # a fork would copy the threads' locks
-        initializer=_end_with_parent,
-    )
-    try:
-        with _deaf_to_ctrl_c():
+    with processes(min(jobs or os.cpu_count() or 1, max(1, len(calls)))) as pool:
+        with deaf_to_ctrl_c():
             tasks = {
                 pool.submit(function, *arguments): number
                 for number, (function, arguments) in enumerate(calls)
@@ -52,22 +78,6 @@ def call_all(
             except BrokenProcessPool:  # the pool ends them all, and does not say whose fault it is
                 failure = ProcessDiedError("a process died, perhaps for want of memory")
             on_end(tasks[task], failure)
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes started meanwhile never see Ctrl-C, which reaches all: the parent alone answers it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:

@@ -1,7 +1,7 @@
 """A recorded run on another network, from its events alone: no data, no arithmetic, milliseconds.
 
 Exact for protocols whose messages do not depend on time; a run in which anybody waits with a timeout, or for
-anything else that was not recorded, is refused.
+anything else that was not recorded, is refused, and so is one whose faults or repetitions depend on time.
 """
 
 from __future__ import annotations
@@ -12,12 +12,17 @@ from typing import Any
 import pandas as pd
 
 from p2n2sim.errors import InputError, ScenarioError
+from p2n2sim.net import frame
+from p2n2sim.net.faults import pace
+from p2n2sim.net.journal import sessions
 from p2n2sim.net.replay import Replay, ReplayError, check_explained, parties_of, replay
+from p2n2sim.net.topology import Topology
 from p2n2sim.net.unpack import unpacked
 from p2n2sim.outcome import compute_frame
 from p2n2sim.report.provenance import network_line
 from p2n2sim.report.tables import Recorded
 from p2n2sim.scenario.explain import choices
+from p2n2sim.scenario.failures import delivery_of, slowdowns_of
 from p2n2sim.scenario.load import parse, read_value, set_key, to_tree
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.scenario.topology import topology
@@ -82,13 +87,18 @@ def retime(run: Recorded, scenario: Scenario, where: str) -> Retimed:
     """
     _check_same(run.scenario, scenario, where)
     for one in (run.scenario, scenario):
-        check_undisturbed(one, where)
+        check_timeless_faults(one, where)
     parties = parties_of(run.events, run.ledger, run.compute)
-    recorded = topology(run.scenario)
-    messages = unpacked(run.ledger, recorded)
+    paces = {party: pace(slow) for party in parties if (slow := slowdowns_of(scenario.fault, party))}
+    parts = sessions(run.events)
+    recorded, others = _links(run.scenario, len(parts)), _links(scenario, len(parts))
+    messages = _messages(run, parts, recorded)
+    larger = _frame_bytes(scenario) - _frame_bytes(run.scenario)
+    events = run.events.assign(number=run.events["number"].where(run.events["kind"] != "send", -1))
     try:
-        check_explained(run.ledger, replay(run.events, messages, parties, recorded))
-        replayed = replay(run.events, messages, parties, topology(scenario))
+        check_explained(run.ledger, replay(events, messages, parties, recorded, paces))
+        messages["wire_bytes"] += larger
+        replayed = replay(events, messages, parties, others, paces)
     except ReplayError as error:
         remedy = "run the scenario with these links instead"
         raise InputError(where, f"it cannot be re-timed: {error}", remedy) from error
@@ -111,34 +121,54 @@ def retime(run: Recorded, scenario: Scenario, where: str) -> Retimed:
     )
 
 
-def check_undisturbed(
-    scenario: Scenario,
-    where: str,
-    remedy: str = "run the scenario with these links instead",
-    *,
-    found: str = "it cannot be re-timed: a run with {} depends on its links in ways that no replay knows",
+def check_timeless_faults(
+    scenario: Scenario, where: str, remedy: str = "run the scenario with these links instead"
 ) -> None:
-    """Checks that nothing but messages, work and handovers decides when things happen in a run.
+    """Checks that no fault and no repetition makes the messages of a run depend on time.
 
     Args:
         scenario: of the run.
         where: names the run in errors.
         remedy: what to do instead.
-        found: what then is not possible, with a place for the reason.
 
     Raises:
-        InputError: it has checkpoints, faults, or messages in frames.
+        InputError: messages are sent again when an acknowledgement is late, or a fault hits messages or makes
+            a party crash.
     """
-    network = scenario.network
-    reasons = {
-        "checkpoints": scenario.train.checkpoint_every is not None,
-        "faults": bool(scenario.fault),
-        "retries": network.retry,
-        "authentication": network.authenticate,
-    }
-    for reason, there in reasons.items():
-        if there:
-            raise InputError(where, found.format(reason), remedy)
+    reason = None
+    if scenario.network.retry:
+        reason = "whether a message is sent again depends on when it is acknowledged (network.retry)"
+    for number, fault in enumerate(scenario.fault):
+        if fault.kind == "crash":
+            reason = f"what is done before a party crashes depends on the links (fault.{number})"
+        elif fault.kind != "slow":
+            reason = (
+                f"which messages a fault hits, and what follows, depends on the links "
+                f"(fault.{number}, {fault.kind})"
+            )
+    if reason:
+        raise InputError(where, f"it cannot be re-timed: {reason}", remedy)
+
+
+def _links(scenario: Scenario, count: int) -> list[Topology]:
+    """Those of each session."""
+    every = scenario.train.checkpoint_every or 0
+    return [topology(scenario, number * every) for number in range(count)]
+
+
+def _messages(run: Recorded, parts: list[pd.DataFrame], links: list[Topology]) -> pd.DataFrame:
+    """The ledger with the sizes of what was handed to the links; connections begin anew in each session."""
+    own, first = [], 0
+    for part, each in zip(parts, links, strict=True):
+        count = int((part["kind"] == "send").sum())
+        own.append(unpacked(run.ledger.iloc[first : first + count], each))
+        first += count
+    return pd.concat(own)
+
+
+def _frame_bytes(scenario: Scenario) -> int:
+    key = delivery_of(scenario.network, scenario.train.seed).key
+    return 0 if key is None else frame.overhead(key)
 
 
 def _check_same(recorded: Scenario, other: Scenario, where: str) -> None:

@@ -14,12 +14,10 @@ import torch
 from p2n2sim.assemble import Setup
 from p2n2sim.defences import Defences, described
 from p2n2sim.errors import DeadlockError, DeliveryError, PartyLostError, ScenarioError
-from p2n2sim.mpc.prg import derive_key
 from p2n2sim.net import simloop
 from p2n2sim.net.faults import pace
 from p2n2sim.net.network import Network, Tap
 from p2n2sim.net.simloop import SimLoop
-from p2n2sim.net.topology import Topology
 from p2n2sim.nn.network import Parts
 from p2n2sim.outcome import Outcome
 from p2n2sim.parties.passes import Pass
@@ -174,7 +172,7 @@ class _Session:
         async def main() -> None:
             network = Network(
                 cast(SimLoop, asyncio.get_running_loop()),
-                self._links(),
+                topology(scenario, state.step),
                 pool=pool,
                 encode_all=encode_all,
                 ledger=self._outcome.ledger,
@@ -189,15 +187,6 @@ class _Session:
         simloop.run(main(), env=simpy.Environment(state.time), schedule=scenario.schedule_seed)
         if self._several:
             self._several.write_weights()
-
-    def _links(self) -> Topology:
-        """The links; what is drawn for them after a checkpoint is not what was drawn before."""
-        scenario, step = self._setup.scenario, self._state.step
-        links = topology(scenario)
-        if step:
-            key = derive_key(scenario.draw_seed, "links", step)
-            links = dataclasses.replace(links, seed=int.from_bytes(key, "little"))
-        return links
 
     async def _with(self, network: Network, threads: int) -> None:
         loop, outcome, state = asyncio.get_running_loop(), self._outcome, self._state
@@ -226,6 +215,7 @@ class _Session:
                 task.close()  # never to be started
             raise
         try:
+            network.journal.session(loop.time())
             await network.run(tasks)
             if not self._last:
                 self._wait_for(network)

@@ -12,11 +12,13 @@ from scipy.special import expit, softmax
 from sklearn.metrics import roc_auc_score
 
 from p2n2sim.assemble import Setup
+from p2n2sim.budgeting import training_statement
 from p2n2sim.guarantees import protected, statement
-from p2n2sim.messages import Floats
+from p2n2sim.messages import SERVER, Floats
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.parties.first_layer.homomorphic import SCHEMES
 from p2n2sim.parties.passes import Pass
+from p2n2sim.perturbing import parts
 from p2n2sim.scenario.protocol import SHARED, WHOLE, protocol_name, under_engine
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
@@ -174,10 +176,59 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
         "metrics": {name: float(last[name]) for name in kept},
         "baseline": {name: float(last[f"plain_{name}"]) for name in kept},
         **({"defender": outcome.defender} if outcome.defender else {}),
-        **({"privacy": statement(setup)} if protected(scenario) else {}),
+        **({"privacy": _privacy(setup)} if protected(scenario) else {}),
         **times_and_traffic(outcome.ledger, batches_frame(outcome), outcome.virtual_s),
         "views": {party: view._asdict() for party, view in outcome.ledger.views(outcome.parties).items()},
     }
+
+
+def _privacy(setup: Setup) -> dict[str, Any]:
+    """What training spends, and what every adversary is left with."""
+    trained = {} if setup.scenario.privacy.gradients.clip is None else privacy_statement(setup)
+    return trained | statement(setup)
+
+
+def privacy_statement(setup: Setup) -> dict[str, Any]:
+    """What a summary says of the budget, and of everybody it was spent on."""
+    said = training_statement(setup.scenario, setup.schedule, parts(setup))
+    outsider = {
+        "adversary": "outsider with the model",
+        "about": "a training row",
+        **said["spent"],
+        "reason": "DP-SGD; the batches are not known outside",
+    }
+    exact = [
+        {
+            "adversary": name,
+            "about": "a training row",
+            "epsilon": "inf",
+            "delta": None,
+            "reason": f"{what} is seen exactly",
+        }
+        for name, what in [(SERVER, "h1"), *((name, "dL/dh1") for name in setup.layer.holders)]
+    ]
+    return said | {"per_adversary": [outsider, *exact]}
+
+
+def privacy_sentence(summary: Mapping[str, Any]) -> str:
+    """The privacy of a run in one line; nothing where none was asked for."""
+    if "sampler" not in summary.get("privacy", {}):
+        return ""
+    said = summary["privacy"]
+    sampler, mechanism, budget = said["sampler"], said["mechanism"], said["budget"]
+    spent = f"epsilon {_number(said['spent']['epsilon'])}"
+    spent += "" if budget is None else f" of {_number(budget['epsilon'])}"
+    spent += "" if said["spent"]["delta"] is None else f" at delta {said['spent']['delta']:g}"
+    exposed = any(claim["epsilon"] == "inf" for claim in said["per_adversary"])
+    return (
+        f"the released model spends {spent} ({sampler['name']} sampling, {sampler['steps']} steps, noise "
+        f"{mechanism['noise_multiplier']:.4g}; {_number(sampler['epsilon_batches_known'])} if batches are known)"
+        + ("; against some parties it is infinite" if exposed else "")
+    )
+
+
+def _number(told: float | str) -> str:
+    return "infinite" if told == "inf" else f"{told:.4g}"
 
 
 def times_and_traffic(recorded: Ledger, batches: pd.DataFrame, virtual_s: float) -> dict[str, Any]:

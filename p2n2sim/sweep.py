@@ -17,7 +17,7 @@ from p2n2sim import folder
 from p2n2sim.errors import InputError, P2N2SimError, ScenarioError
 from p2n2sim.processes import Call, call_all
 from p2n2sim.report.text import written
-from p2n2sim.retime import check_undisturbed, retime
+from p2n2sim.retime import check_timeless_faults, retime
 from p2n2sim.run import run
 from p2n2sim.scenario.load import parse, points, to_toml
 from p2n2sim.scenario.sections import Scenario
@@ -78,7 +78,7 @@ def sweep(
     grid = _grid(scenario, out)
     if retimed:
         for point in grid:
-            check_undisturbed(point.scenario, f"sweep: {point}", "sweep without --retime")
+            check_timeless_faults(point.scenario, f"sweep: {point}", "sweep without --retime")
     with folder.writing(out):
         folder.check_writable(out)
         _claim(scenario, out)

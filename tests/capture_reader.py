@@ -18,7 +18,13 @@ class Packet:
     acknowledged: int
     flags: int
     length: int
-    captured: int  # bytes of the payload that are there
+    payload: bytes  # what of it is there
+    comment: str
+
+    @property
+    def captured(self) -> int:
+        """Bytes of the payload that are there."""
+        return len(self.payload)
 
 
 def read_capture(data: bytes) -> tuple[list[Packet], dict[int, str]]:
@@ -81,7 +87,7 @@ def read_packet(body: bytes) -> Packet:
     interface, high, low, captured, original = struct.unpack_from("<IIIII", body)
     assert interface == 0
     frame = body[20 : 20 + captured]
-    assert len(body) == 20 + captured + -captured % 4
+    told = options(body[20 + captured + -captured % 4 :])
     assert frame[12:14] == b"\x08\x00"
     ip = frame[14:34]
     total = struct.unpack_from(">H", ip, 2)[0]
@@ -95,7 +101,7 @@ def read_packet(body: bytes) -> Packet:
     assert len(tcp) >= header
     missing = original - captured
     pseudo = ip[12:20] + struct.pack(">HH", 6, total - 20)
-    assert folded(pseudo + tcp + bytes(missing)) == 0xFFFF
+    assert folded(pseudo + tcp + bytes(missing)) == 0xFFFF or missing
     ports = struct.unpack_from(">HH", tcp)
     sequence, acknowledged = struct.unpack_from(">II", tcp, 4)
     length = total - 20 - header
@@ -107,7 +113,8 @@ def read_packet(body: bytes) -> Packet:
         acknowledged,
         tcp[13],
         length,
-        length - missing,
+        tcp[header:],
+        told.get(1, b"").decode(),
     )
 
 
@@ -124,15 +131,19 @@ def check_conversations(packets: list[Packet]) -> dict[tuple[int, int], int]:
     """Checks every connection from its handshake on; returns the bytes from each address to each.
 
     Times never go back; a connection begins with its handshake; every byte has the number after the one
-    before it; nobody acknowledges what was not sent, or less than before; everything is acknowledged in the
-    end.
+    before it; nobody acknowledges what was not sent, or less than before; both ends say goodbye and nothing
+    follows, and then everything is acknowledged, unless one of them resets the connection.
     """
     assert all(a.time_ns <= b.time_ns for a, b in pairwise(packets))
     following: dict[tuple[tuple[int, int], tuple[int, int]], int] = {}
     acknowledged: dict[tuple[tuple[int, int], tuple[int, int]], int] = {}
     carried: dict[tuple[int, int], int] = {}
+    closed: set[tuple[tuple[int, int], tuple[int, int]]] = set()
+    reset: set[tuple[tuple[int, int], tuple[int, int]]] = set()
     for packet in packets:
         way, back = (packet.source, packet.target), (packet.target, packet.source)
+        assert way not in reset
+        assert way not in closed or not packet.length
         if packet.flags & 2:
             assert way not in following
             assert (back in following) == bool(packet.flags & 16)
@@ -140,7 +151,9 @@ def check_conversations(packets: list[Packet]) -> dict[tuple[int, int], int]:
         else:
             assert packet.flags & 16
             assert packet.sequence == following[way]
-            following[way] = (packet.sequence + packet.length) % 2**32
+            following[way] = (packet.sequence + packet.length + (packet.flags & 1)) % 2**32
+            closed.update({way} if packet.flags & 1 else ())
+            reset.update({way, back} if packet.flags & 4 else ())
             ends = packet.source[0], packet.target[0]
             carried[ends] = carried.get(ends, 0) + packet.length
         if packet.flags & 16:
@@ -149,5 +162,7 @@ def check_conversations(packets: list[Packet]) -> dict[tuple[int, int], int]:
             if back in acknowledged:
                 assert (packet.acknowledged - acknowledged[back]) % 2**32 < 2**31
             acknowledged[back] = packet.acknowledged
-    assert acknowledged == following
-    return carried
+    assert closed | reset == following.keys()
+    for way in closed:
+        assert acknowledged[way] == following[way]
+    return {ends: count for ends, count in carried.items() if count}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import json
+import multiprocessing
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -19,7 +22,7 @@ import pytest
 from p2n2sim import explore as exploring
 from p2n2sim.assemble import Setup
 from p2n2sim.errors import DeadlockError, InputError
-from p2n2sim.explore import Ending, OrderError, explore
+from p2n2sim.explore import Ending, OrderError, ProcessError, explore
 from p2n2sim.gate import Recorded, first_difference
 from p2n2sim.run import run
 from p2n2sim.scenario.inline import inline
@@ -45,6 +48,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with the tiny scenario."""
     inside = tiny.move_into(tmp_path, monkeypatch)
     tiny.write_scenario(inside)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)  # the user's own module, of another test
     return inside
 
 
@@ -135,7 +139,7 @@ def test_the_first_failing_schedule_is_told() -> None:
     """With what was expected and what was found; later schedules are not run."""
     seen: list[int] = []
     with pytest.raises(OrderError, match="schedule 3 ends otherwise than first come, first served") as failed:
-        explore(scenario(), range(10), on_seed=lambda seed, _: seen.append(seed))
+        explore(scenario(), range(10), jobs=1, on_seed=lambda seed, _: seen.append(seed))
     assert seen == [0, 1, 2]
     (difference,) = failed.value.differences
     assert difference.startswith("weights_sha256: expected ")
@@ -186,6 +190,96 @@ def test_traffic_counts_unless_there_are_faults() -> None:
     assert exploring._differences(right, other, [fault]) == []
 
 
+# -- several processes
+
+# The first schedules to fail are the third and the fourth, the latter in no time: it comes to its end first.
+LATE_AND_EARLY = """\
+import asyncio
+from torch import nn
+class Server(nn.Linear):
+    def forward(self, x):
+        schedule = getattr(asyncio._get_running_loop(), "schedule", None)  # there is no loop in the check
+        if schedule == 3:
+            raise ZeroDivisionError("at once")
+        return super().forward(x) + (schedule == 2)
+def make(n, q):
+    return Server(n, q)
+"""
+
+
+def test_the_first_failing_schedule_does_not_depend_on_the_processes(
+    here: Path,
+) -> None:
+    """The first in the order of the seeds is told, though a later one is known to fail before; so are its
+    differences, and what passed before it."""
+    (here / "mine.py").write_text(LATE_AND_EARLY)
+    told = []
+    for jobs in (1, 2):
+        seen: list[tuple[int, str]] = []
+        failing: list[int] = []
+        with pytest.raises(OrderError) as failed:
+            explore(
+                scenario("model.server=mine:make"),
+                range(1, 9),
+                jobs=jobs,
+                on_seed=lambda seed, kind, seen=seen: seen.append((seed, kind)),
+                on_failure=failing.append,
+            )
+        told.append((seen, failing, failed.value.seed, failed.value.differences))
+    assert told[0] == told[1]
+    assert told[0][:3] == ([(1, "right")], [2], 2)
+    assert not multiprocessing.active_children()
+
+
+def test_processes_are_started_where_they_save_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for a scenario that takes less time than their start; all schedules are run either way."""
+    numbers: list[int] = []
+
+    def started(number: int) -> concurrent.futures.Executor:
+        numbers.append(number)
+        return concurrent.futures.ThreadPoolExecutor(1)  # in place of processes, which take long to start
+
+    monkeypatch.setattr(exploring, "processes", started)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert explore(scenario(), range(5)) == {"right": 5}
+    assert not numbers
+    monkeypatch.setattr(exploring, "START_S", -1e9)  # free of charge
+    seen: list[int] = []
+    assert explore(scenario(), range(30), on_seed=lambda seed, _: seen.append(seed)) == {"right": 30}
+    assert (numbers, seen) == ([2], list(range(30)))
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    explore(scenario(), range(5))
+    explore(scenario(), range(1), jobs=8)
+    assert numbers == [2]
+
+
+def test_what_only_another_process_finds_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server module that uses the hash of a text: nothing of it can be replayed."""
+    (here / "mine.py").write_text(
+        "from torch import nn\n"
+        "class Server(nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        return super().forward(x) + hash('text') % 101\n"
+        "def make(n, q):\n    return Server(n, q)\n"
+    )
+    here_seed = os.environ.get("PYTHONHASHSEED", "random")
+    monkeypatch.setenv("PYTHONHASHSEED", "1" if here_seed != "1" else "2")
+    with pytest.raises(OrderError, match=r"but not when it is run again: explore --twice shows the first"):
+        explore(scenario("model.server=mine:make"), range(3), jobs=2)
+
+
+def test_a_process_that_dies_is_told(here: Path) -> None:
+    """A server module that ends its process: an error that names the schedule, not a hang."""
+    (here / "mine.py").write_text(
+        LATE_AND_EARLY.replace('raise ZeroDivisionError("at once")', "import os; os._exit(1)").replace(
+            "schedule == 2", "0"
+        )
+    )
+    with pytest.raises(ProcessError, match=r"^schedule \d: a process died, perhaps for want of memory"):
+        explore(scenario("model.server=mine:make"), range(2, 4), jobs=2)
+    assert not multiprocessing.active_children()
+
+
 # -- the command line
 
 
@@ -206,7 +300,7 @@ def test_explore_says_that_nothing_changes(call: Call) -> None:
 @pytest.mark.usefixtures("spoilt")
 def test_explore_shows_the_command_that_replays(here: Path, call: Call) -> None:
     """Exit code 1; the command runs the scenario under that schedule and leaves its seed in the folder."""
-    code, out, err = call(*arguments("--seeds", "10"))
+    code, out, err = call(*arguments("--seeds", "10", "--jobs", "1"))
     assert (code, out) == (1, "")
     lines = err.splitlines()
     (command,) = [
@@ -224,8 +318,9 @@ def test_explore_shows_the_command_that_replays(here: Path, call: Call) -> None:
 @pytest.mark.usefixtures("spoilt_by_a_fault")
 def test_explore_shows_the_faults_that_are_enough(call: Call) -> None:
     """As a --set that the command line reads."""
-    code, _, err = call(*arguments("--seeds", "10", "--set", CRASHES))
+    code, _, err = call(*arguments("--seeds", "10", "--jobs", "1", "--set", CRASHES))
     assert code == 1
+    assert "schedule 3 fails; looking for the faults that are enough\n" in err
     fault = '[{"kind" = "crash", "party" = "B", "batch" = 3}]'
     assert f"of 3 faults 1 are enough: {fault}\n" in err
     assert f"--schedule-seed 3 --set 'fault={fault}'" in err
@@ -242,23 +337,48 @@ def test_bad_schedules_are_bad_input(call: Call) -> None:
         assert err.startswith("error: --set train.batch_size=5000: train.batch_size: ")
 
 
-def test_ctrl_c_says_how_far_it_came() -> None:
-    """Exit code 130, how many schedules passed, no traceback."""
+def wait_for_the_end_of(group: int) -> None:
+    """Raises ProcessLookupError when it is gone; what counts semaphores ends a moment after the others."""
+    for _ in range(200):
+        os.killpg(group, 0)
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_says_how_far_it_came(jobs: str) -> None:
+    """Exit code 130, how many schedules passed, no traceback, no process left behind."""
+    more = ("--seeds", "40", "--jobs", jobs, "--set", "train.epochs=40")
     process = subprocess.Popen(
-        [sys.executable, "-m", "p2n2sim", *arguments("--seeds", "10"), "--set", "train.epochs=40"],
+        [sys.executable, "-m", "p2n2sim", *arguments(*more)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
     assert process.stderr is not None
-    assert process.stderr.readline() == "1/10 schedule 0: right\n"
+    assert process.stderr.readline() == "4/40 schedule 3: right\n"
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     *_, last = err.splitlines()
-    assert re.fullmatch(r"interrupted; the first \d schedules, from seed 0 on, change nothing", last)
+    assert re.fullmatch(r"interrupted; the first \d+ schedules, from seed 0 on, change nothing", last)
     assert "Traceback" not in err
+    with pytest.raises(ProcessLookupError):
+        wait_for_the_end_of(process.pid)
+
+
+@pytest.mark.usefixtures("spoilt_by_a_fault")
+def test_ctrl_c_in_search_of_faults_tells_the_schedule(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 130; that a schedule fails is not lost, nor how to replay it."""
+
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exploring, "shrink", interrupted)
+    code, out, err = call(*arguments("--seeds", "10", "--jobs", "1", "--set", CRASHES))
+    assert (code, out) == (130, "")
+    assert err.splitlines()[-2] == "interrupted; schedule 3 fails"
+    assert err.splitlines()[-1].endswith("--schedule-seed 3")
 
 
 # -- the gate

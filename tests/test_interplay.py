@@ -74,30 +74,32 @@ def test_every_schedule_draws_other_faults() -> None:
 @pytest.mark.parametrize(
     ("override", "reason"),
     [
-        ("train.checkpoint_every=3", "checkpoints"),
-        ('fault=[{kind="slow",party="B",factor=2}]', "faults"),
-        (RETRY, "retries"),
-        ("network.authenticate=true", "authentication"),
+        (
+            'fault=[{kind="delay",probability=0.1,by="1 ms"}]',
+            r"which messages a fault hits, .*fault\.0, delay",
+        ),
+        ('fault=[{kind="crash",party="B",at="1 ms",restart="1 s"}]', r"what is done before .*fault\.0"),
+        (RETRY, r"whether a message is sent again depends on when it is acknowledged \(network\.retry"),
     ],
 )
-def test_disturbed_runs_are_not_retimed(override: str, reason: str) -> None:
-    """Their times have reasons that a replay does not know: one line says so."""
+def test_runs_that_depend_on_time_are_not_retimed(override: str, reason: str) -> None:
+    """What happens in them depends on their links: one line says why."""
     recorded = tiny_run(override)
-    with pytest.raises(InputError, match=f"cannot be re-timed: a run with {reason} depends") as caught:
+    with pytest.raises(InputError, match=f"cannot be re-timed: {reason}") as caught:
         retime(recorded, on_network(recorded.scenario, "latency=3 ms"), "run")
     assert "\n" not in str(caught.value)
 
 
-def test_no_run_is_retimed_to_frames() -> None:
+def test_no_run_is_retimed_to_retries() -> None:
     """Nor is a run as it would be with retries."""
     recorded = tiny_run()
-    with pytest.raises(InputError, match="a run with retries depends"):
+    with pytest.raises(InputError, match="whether a message is sent again"):
         retime(recorded, on_network(recorded.scenario, "retry=true"), "run")
 
 
 def test_a_sweep_that_cannot_be_retimed_runs_nothing(here: Path) -> None:
     """It is refused before the first point."""
-    scenario = load("tiny.toml", ['sweep={"network.latency"=["1 ms","2 ms"]}', "train.checkpoint_every=3"])
+    scenario = load("tiny.toml", ['sweep={"network.latency"=["1 ms","2 ms"]}', RETRY])
     with pytest.raises(InputError, match="sweep without --retime"):
         sweep(scenario, here / "out", retimed=True, jobs=1)
     assert not (here / "out").exists()

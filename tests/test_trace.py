@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from p2n2sim.net.journal import Record, party_of
 from p2n2sim.net.replay import parties_of
 from p2n2sim.report import style
 from p2n2sim.report.read import StoredEvents, read_events
+from p2n2sim.report.tables import Recorded
 from p2n2sim.run import run
 from p2n2sim.scenario.load import load
+from p2n2sim.scenario.topology import topology
 from p2n2sim.trace.critical import critical_path, divide
 from p2n2sim.trace.packets import MSS, segments
 from p2n2sim.trace.pcapng import pcapng
@@ -28,6 +31,7 @@ from p2n2sim.trace.perfetto import perfetto
 from p2n2sim.trace.scene import MOST_PARTIES, Scale, scene
 from p2n2sim.trace.sequence import sequence
 from p2n2sim.trace.story import tell
+from p2n2sim.trace.write import comments
 from tests import tiny
 from tests.capture_reader import check_conversations, read_capture
 from tests.tiny import Call
@@ -63,6 +67,7 @@ def traced(request: pytest.FixtureRequest, folders: Path) -> StoredEvents:
 def test_every_time_of_a_story_is_recorded(traced: StoredEvents) -> None:
     """Tasks never go back in time, and every message is sent where the ledger has it."""
     story = tell(traced)
+    done = traced.events[traced.events["task"] >= 0]
     for it in story.happenings:
         assert it.reached_s <= it.began_s <= it.ended_s
         if it.before >= 0:
@@ -71,9 +76,8 @@ def test_every_time_of_a_story_is_recorded(traced: StoredEvents) -> None:
             assert it.ended_s == it.reached_s == story.flights[it.row].entry.sent_s
             assert party_of(it.plug) == story.flights[it.row].entry.sender
         if it.kind == "compute":
-            assert it.ended_s == pytest.approx(
-                it.began_s + traced.events["seconds"][it.number], rel=1e-12, abs=1e-15
-            )
+            seconds = done["seconds"].iloc[it.number]
+            assert it.ended_s == pytest.approx(it.began_s + seconds, rel=1e-12, abs=1e-15)
     assert max(it.ended_s for it in story.happenings) == story.virtual_s
     assert all(story.happenings[number].row == row for row, number in enumerate(story.sent_by))
 
@@ -117,28 +121,32 @@ def test_the_checks_of_the_format_can_fail(folders: Path) -> None:
 # -- the capture
 
 
-def capture(run: StoredEvents, *, payload: bool) -> bytes:
-    """The whole capture."""
-    parties = parties_of(run.events, run.ledger, run.compute)
-    return b"".join(pcapng(segments(tell(run).flights, parties), parties, comment="test", payload=payload))
+def capture(run: Recorded, contents: Mapping[int, bytes] | None = None) -> bytes:
+    """The whole capture; with messages of zeros unless others are given."""
+    parties, story = parties_of(run.events, run.ledger, run.compute), tell(run)
+    told = segments(story, topology(run.scenario), parties)
+    if contents is None:
+        contents = {flight.row: bytes(flight.size) for flight in story.flights}
+    return b"".join(pcapng(told, parties, comment="test", comments=comments(story), contents=contents))
 
 
 @pytest.mark.parametrize("payload", [False, True])
 def test_a_capture_is_consistent(traced: StoredEvents, payload: bool) -> None:
     """Checksums, numbers and acknowledgements fit, and each link carries the ledger's bytes."""
-    packets, names = read_capture(capture(traced, payload=payload))
+    packets, names = read_capture(capture(traced, None if payload else {}))
     carried = check_conversations(packets)
     by_link = traced.ledger.groupby(["sender", "receiver"])["wire_bytes"].sum()
-    assert {(names[a], names[b]): count for (a, b), count in carried.items() if count} == by_link.to_dict()
+    assert {(names[a], names[b]): count for (a, b), count in carried.items()} == by_link.to_dict()
     assert all(packet.captured == (packet.length if payload else 0) for packet in packets)
     assert max(packet.length for packet in packets) <= MSS
-    assert packets[-1].time_ns <= round(traced.ledger["arrived_s"].max() * 1e9)
+    last = max(packet.time_ns for packet in packets if packet.length)
+    assert last <= round(traced.ledger["arrived_s"].max() * 1e9)
 
 
 def test_segments_are_stamped_when_they_leave(folders: Path) -> None:
     """A message's last segment leaves when its last bit does, its first one earlier by the others' bits."""
     run = read_events(folders / "transfer")
-    packets, names = read_capture(capture(run, payload=False))
+    packets, names = read_capture(capture(run, {}))
     entry = run.ledger.loc[run.ledger["wire_bytes"].idxmax()]
     assert entry["wire_bytes"] > 10 * MSS
     left = entry["arrived_s"] - 0.2e-3
@@ -162,7 +170,7 @@ def test_wireshark_takes_a_capture(traced: StoredEvents, tmp_path: Path) -> None
     if tshark is None:
         pytest.skip("tshark is not installed; the file is checked by a reader of this project's own")
     path = tmp_path / "run.pcapng"
-    path.write_bytes(capture(traced, payload=True))
+    path.write_bytes(capture(traced))
 
     def read(*options: str) -> list[str]:
         command = [tshark, "-n", "-r", str(path), *options]
@@ -299,19 +307,3 @@ def test_the_document_names_options_that_exist(call: Call) -> None:
         assert option in offered, option
     for name in Record._fields:
         assert f"`{name}`" in text
-
-
-@pytest.mark.parametrize("option", ["--critical-path", "--pcapng"])
-@pytest.mark.parametrize("override", ["train.checkpoint_every=2", "network.retry=true"])
-def test_runs_with_disturbances_have_no_critical_path(
-    tmp_path: Path, call: Call, option: str, override: str
-) -> None:
-    """With checkpoints or retries it is refused in one line, as a capture is; a chart is still drawn."""
-    path = tiny.write_scenario(tmp_path)
-    home = folder.save(run(load(path, ["train.epochs=1", override]), threads=1), tmp_path / "run")
-    asked = [option] if option == "--critical-path" else [option, str(tmp_path / "out")]
-    code, _, err = call("trace", home, *asked)
-    assert code == 2
-    assert "has neither a critical path nor a capture; --perfetto and --sequence would do" in err
-    assert len(err.splitlines()) == 1
-    assert call("trace", home, "--sequence", tmp_path / "chart.svg")[0] == 0

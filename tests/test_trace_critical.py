@@ -214,7 +214,7 @@ def test_over_a_transport(transport: str) -> None:
     assert "other" not in told
     assert told["compute"] == pytest.approx(0.03)
     check_trace(perfetto(run, tell(run)))
-    capture = pcapng(segments(tell(run).arrived, list("ABC")), list("ABC"), comment="", payload=False)
+    capture = pcapng(segments(tell(run), links, list("ABC")), list("ABC"), comment="")
     packets, names = read_capture(b"".join(capture))
     by_link = run.ledger.groupby(["sender", "receiver"])["wire_bytes"].sum().to_dict()
     carried = check_conversations(packets)

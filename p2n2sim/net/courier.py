@@ -19,6 +19,7 @@ from p2n2sim.net import frame
 from p2n2sim.net.bearer import Bearer
 from p2n2sim.net.delivery import Counts, Delivery
 from p2n2sim.net.faults import Ack, Corrupt, Crash, Delay, Drop, Duplicate, Rule, Sending, Verdict
+from p2n2sim.net.journal import Journal
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.net.letter import Arrived, Letter, Stream
 from p2n2sim.net.route import Channel
@@ -39,6 +40,8 @@ class Courier:
         fail: ends the run with an error.
         crash: makes a party crash; told when it is there again.
         down: who has crashed.
+        journal: is told what is transmitted and what is accepted, unless every message is sent once and taken
+            as it arrives.
         encode_all: every frame is really made and opened, not only those that are damaged.
         tap: is shown what parties send.
     """
@@ -54,6 +57,7 @@ class Courier:
         fail: Callable[[Exception], object],
         crash: Callable[[str, float | None], object],
         down: Mapping[str, float],
+        journal: Journal,
         encode_all: bool = False,
         tap: Callable[[str, str, Message], object] | None = None,
     ) -> None:
@@ -62,6 +66,7 @@ class Courier:
         self._counts = counts
         self._fail, self._crash, self._down = fail, crash, down
         self._encode_all = encode_all
+        self._journal = journal if rules or self._retry else None
         self._overhead = frame.overhead(delivery.key)
         self._streams: dict[tuple[str, str], Stream] = {}
 
@@ -125,11 +130,14 @@ class Courier:
                 self._tap(stream.sender, stream.receiver, letter.message)
         packed = stream.bearer.pack(letter.size)
         row = self._note(letter, packed.wire, math.nan if isinstance(verdict, Drop) else math.inf)
+        letter.rows[attempt] = row
         stream.bearer.send(packed, partial(self._underway, letter, attempt, verdict, row))
 
     def _note(self, letter: Letter, wire: int, arrival: float) -> int:
         """Writes a transmission down, without the times that are not known; returns its row."""
         channel, stream, rows = letter.channel, letter.stream, self._ledger.rows
+        if self._journal is not None:
+            self._journal.transmit(stream.sender, stream.receiver, channel.kind, letter.number)
         rows.append(
             (
                 letter.message.step,
@@ -190,6 +198,9 @@ class Courier:
         if self._retry is not None:
             self._acknowledge(letter, attempt)
         if not stream.has(letter.number):
+            if self._journal is not None:
+                kind, row = letter.channel.kind, letter.rows[attempt]
+                self._journal.accept(stream.receiver, stream.sender, kind, row)
             letter.message = message
             stream.take(letter)
 

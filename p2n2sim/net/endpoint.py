@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Container, Iterator
 from typing import TypeVar
@@ -136,14 +137,15 @@ class Endpoint:
                     self._enter(sign)
                     message, depth = await waiter
                 else:
-                    self.note("deadline", sender, kind.__name__)
+                    self.note("deadline", sender, kind.__name__, timeout)
                     self._enter(sign)
                     async with asyncio.timeout(timeout):
                         message, depth = await waiter
             except (asyncio.CancelledError, TimeoutError) as error:
                 if waiter.done() and not waiter.cancelled():  # it arrived, but this task was cancelled first
                     mailbox.appendleft(waiter.result())
-                self.note("left", sender, kind.__name__)
+                gave_up = timeout if isinstance(error, TimeoutError) else math.nan
+                self.note("left", sender, kind.__name__, gave_up)
                 if isinstance(error, TimeoutError):
                     raise ReceiveTimeout(
                         f"{self.name} waited {timeout:.9g} s for {kind.__name__} from {sender}, "

@@ -14,8 +14,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from p2n2sim.errors import InputError
@@ -25,16 +27,22 @@ class Record(NamedTuple):
     """Something that a task did.
 
     Attributes:
-        task: number of the task, in the order in which they first did something.
+        task: number of the task, in the order in which they first did something; -1 for what no task does.
         plug: the party, or its second plug.
         kind: ``send``, ``receive`` (took a message), ``compute``, ``give`` and ``take`` (a handover within
             the party), ``mark`` (nothing happens, somebody wanted to know when), ``deadline`` (waits for what
-            comes next with a timeout), ``left`` (a wait that was given up).
+            comes next with a timeout), ``left`` (a wait that was given up). No task does: ``session`` (the
+            parties begin, together), ``crash`` (a party stops), and over links that can fail ``transmit`` (a
+            frame is put on its link, the ledger's next row) and ``accept`` (the receiver has it, for the
+            first time).
         peer: to whom or from whom.
         what: kind of the message, label of the work, name of the mark.
         number: of the computation on its processor, of the handover, of the mark; of a message sent its own
-            bytes, where a transport adds to them; -1 for others.
-        seconds: what a computation takes on its processor, NaN for others.
+            bytes, where a transport adds to them; of a frame transmitted its number on its link; of one
+            accepted its row in the ledger; -1 for others.
+        seconds: what a computation takes on its processor; for how long it is waited with a ``deadline``, and
+            was with one that ``left`` for it; virtual time of a ``session`` and a ``crash``, which no other
+            row explains; NaN for others.
     """
 
     task: int
@@ -61,6 +69,22 @@ class Journal:
     def __init__(self) -> None:
         self.trail: list[Any] = []
         self._handovers = 0
+
+    def session(self, now: float) -> None:
+        """The parties begin, at a virtual time in seconds, with nothing on its way."""
+        self.trail.append(("session", "", now))
+
+    def crash(self, party: str, now: float) -> None:
+        """A party stops, at a virtual time in seconds."""
+        self.trail.append(("crash", party, now))
+
+    def transmit(self, sender: str, receiver: str, what: str, number: int) -> None:
+        """The frame of a message, the ledger's next row, is put on its link."""
+        self.trail.append(("transmit", sender, receiver, what, number))
+
+    def accept(self, receiver: str, sender: str, what: str, row: int) -> None:
+        """What was transmitted with a row of the ledger is there, and was not there before."""
+        self.trail.append(("accept", receiver, sender, what, row))
 
     def new_handover(self) -> int:
         """A number for a further handover between two tasks of a party."""
@@ -125,11 +149,17 @@ class _Reader:
         elif kind == "sized":
             task, (sent, peer, what, _, seconds) = self._rows[-1]
             self._rows[-1] = task, (sent, peer, what, *about, seconds)
+        elif kind in ("transmit", "accept"):
+            self._enter(_Task(-1, plug), kind, *about)
+        elif kind in ("session", "crash"):
+            self._enter(_Task(-1, plug), kind, seconds=about[0])
         elif kind == "left":
-            self._wake(("message", plug, *about))
-            self._enter(self._task(plug), "left", *about)
+            peer, what, seconds = about
+            self._wake(("message", plug, peer, what))
+            self._enter(self._task(plug), "left", peer, what, seconds=seconds)
         elif kind == "deadline":
-            self._enter(self._task(plug), "deadline", *about)
+            peer, what, seconds = about
+            self._enter(self._task(plug), "deadline", peer, what, seconds=seconds)
         elif kind == "mark":
             what, number = about
             self._enter(self._task(plug), "mark", "", what, number)
@@ -202,11 +232,23 @@ def joined(journals: Sequence[pd.DataFrame]) -> pd.DataFrame:
         work = kind == "compute"
         number = number.where(~handed, number + handovers)
         number = number.where(~work, number + events["plug"].map(jobs).astype(int))
-        out.append(events.assign(task=events["task"] + tasks, number=number))
+        task = events["task"]
+        out.append(events.assign(task=task.where(task < 0, task + tasks), number=number))
         tasks += int(events["task"].max()) + 1 if len(events) else 0
         handovers += int(events.loc[handed, "number"].max()) + 1 if handed.any() else 0
         jobs.update(events.loc[work, "plug"])
     return pd.concat(out[1:] or out, ignore_index=True)
+
+
+def sessions(events: pd.DataFrame) -> list[pd.DataFrame]:
+    """The events of each session; what is recorded without any is one.
+
+    Args:
+        events: of a whole run; what is returned are parts of it, with their index.
+    """
+    begins = [int(place) for place in np.flatnonzero(events["kind"] == "session")]
+    edges = [0, *(place for place in begins if place), len(events)]
+    return [events.iloc[first:last] for first, last in pairwise(edges)]
 
 
 def check(events: pd.DataFrame, where: str) -> pd.DataFrame:

@@ -74,6 +74,7 @@ class Letter:
         size: bytes of its frame.
         depth: length of the chain of messages that it ends.
         sent: virtual time in seconds at which it was first sent.
+        rows: attempt -> its row in the ledger.
     """
 
     stream: Stream
@@ -85,6 +86,7 @@ class Letter:
     size: int
     depth: int
     sent: float
+    rows: dict[int, int] = field(default_factory=dict)
 
     @property
     def is_ack(self) -> bool:

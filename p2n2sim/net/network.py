@@ -93,6 +93,7 @@ class Network:
                 fail=self.fail,
                 crash=self.crash,
                 down=self.down,
+                journal=self.journal,
                 encode_all=encode_all,
                 tap=tap,
             )
@@ -251,6 +252,7 @@ class Network:
         if party in self.down:
             return
         self.down[party] = now = self._loop.time()
+        self.journal.crash(party, now)
         self.back[party] = back
         mine = [task for name, task in self._tasks.items() if name.partition(" (")[0] == party]
         going = [task for task in mine if not task.done()]

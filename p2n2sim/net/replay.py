@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import simpy
 
 from p2n2sim.errors import DeadlockError, P2N2SimError
 from p2n2sim.net import simloop
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.net.handover import Handover
-from p2n2sim.net.journal import BESIDE, party_of
+from p2n2sim.net.journal import BESIDE, joined, party_of, sessions
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.net.network import Network
 from p2n2sim.net.route import Channel
@@ -54,36 +56,61 @@ class Replay:
     virtual_s: float = 0.0
 
 
-def replay(events: pd.DataFrame, ledger: pd.DataFrame, parties: list[str], topology: Topology) -> Replay:
-    """Replays a recorded run.
+Paces = Mapping[str, Callable[[float], float]]
+"""By party: by which factor work that begins at a time takes longer."""
+
+
+def replay(
+    events: pd.DataFrame,
+    ledger: pd.DataFrame,
+    parties: list[str],
+    topology: Topology | Sequence[Topology],
+    paces: Paces = MappingProxyType({}),
+) -> Replay:
+    """Replays a recorded run, session by session.
 
     Args:
-        events: as `Network.events` made them.
+        events: as `Network.events` made them, or `journal.joined`.
         ledger: the messages.
         parties: in the order in which they joined.
-        topology: the links of the replay.
+        topology: the links of the replay; several for those of each session.
+        paces: whose processors are slower, and when.
 
     Raises:
         ReplayError: what a task did may have depended on the time, or the tables do not fit each other.
     """
     check_timeless(events)
-    out = Replay()
+    out, journals, depths = Replay(), list[pd.DataFrame](), dict[str, int]()
+    rows = handovers = 0
 
-    async def main() -> None:
+    async def main(part: pd.DataFrame, links: Topology, sent: pd.DataFrame) -> None:
         loop = cast(SimLoop, asyncio.get_running_loop())
-        stage = _Stage(loop, Network(loop, topology, ledger=out.ledger), ledger, out.marks)
-        stage.join(parties, set(events["plug"]))
-        tasks = stage.tasks(events)
+        stage = _Stage(loop, Network(loop, links, ledger=out.ledger), sent, out.marks)
+        stage.join(parties, set(part["plug"]))
+        for plug, end in stage.network.plugs.items():
+            end.depth, end.cpu.pace = depths.get(plug, 0), paces.get(end.name)
+        tasks = stage.tasks(part[part["task"] >= 0], handovers)
+        if (part["kind"] == "session").any():
+            stage.network.journal.session(loop.time())
         await stage.network.run(tasks)
         out.virtual_s = loop.time()
-        out.intervals = stage.network.intervals()
-        out.events = stage.network.events()
         stage.complete()
+        journals.append(stage.network.events())
+        for plug, end in stage.network.plugs.items():
+            depths[plug] = end.depth
+            out.intervals.setdefault(plug, []).extend(end.cpu.intervals)
 
+    parts = sessions(events)
+    each = [topology] * len(parts) if isinstance(topology, Topology) else topology
     try:
-        simloop.run(main())
+        for part, links in zip(parts, each, strict=True):
+            sent = ledger.iloc[rows : rows + int((part["kind"] == "send").sum())]
+            simloop.run(main(part, links, sent), env=simpy.Environment(out.virtual_s))
+            rows += len(sent)
+            handovers = max(handovers, _last_handover(part) + 1)
     except DeadlockError as error:
         raise ReplayError("the recorded events do not fit each other: the replay stands still") from error
+    out.events = joined(journals)
     return out
 
 
@@ -135,7 +162,7 @@ class _Stage:
         self._kinds: dict[str, type[Message]] = {}
         self._sizes: dict[tuple[str, str, str, str, int], type[Message]] = {}
         self._plugs: dict[str, Endpoint] = {}
-        self._handovers: list[Handover[None]] = []
+        self._handovers: dict[int, Handover[None]] = {}
         self._sent: list[int] = []
 
     def join(self, parties: list[str], plugs: set[str]) -> None:
@@ -146,12 +173,17 @@ class _Stage:
             if party + BESIDE in plugs:
                 self._plugs[party + BESIDE] = self.network.aside(party)
 
-    def tasks(self, events: pd.DataFrame) -> dict[str, Coroutine[Any, Any, None]]:
-        """What each task does; they begin in the order in which they began."""
+    def tasks(self, events: pd.DataFrame, handovers: int) -> dict[str, Coroutine[Any, Any, None]]:
+        """What each task does; they begin in the order in which they began.
+
+        Args:
+            events: of this session's tasks.
+            handovers: number of the first handover of the session.
+        """
         scripts: dict[int, list[Callable[[], Awaitable[object] | None]]] = {}
-        handed = events.loc[events["kind"].isin(("give", "take")), "number"]
         plug = next(iter(self._plugs.values()))
-        self._handovers = [Handover(plug) for _ in range(int(handed.max()) + 1 if len(handed) else 0)]
+        numbers = range(handovers, _last_handover(events) + 1)
+        self._handovers = {number: Handover(plug) for number in numbers}
         event: Any
         for event in events.itertuples(index=False):
             scripts.setdefault(int(event.task), []).append(self._step(event))
@@ -160,9 +192,10 @@ class _Stage:
     def complete(self) -> None:
         """Puts the payloads into the ledger, which the stand-ins for the messages do not have."""
         rows = self.network.ledger.rows
-        rows[:] = [
+        mine = len(rows) - len(self._sent)  # before them are those of earlier sessions
+        rows[mine:] = [
             (*row[:5], int(self._rows[number].payload_bytes), *row[6:])
-            for row, number in zip(rows, self._sent, strict=True)
+            for row, number in zip(rows[mine:], self._sent, strict=True)
         ]
 
     def _step(self, event: Any) -> Callable[[], Awaitable[object] | None]:
@@ -218,6 +251,11 @@ def _new_kind(name: str) -> type[Message]:
     return type(name, (Message,), {"__slots__": (), "__post_init__": lambda self: None})
 
 
+def _last_handover(events: pd.DataFrame) -> int:
+    handed = events.loc[events["kind"].isin(("give", "take")), "number"]
+    return int(handed.max()) if len(handed) else -1
+
+
 def _nothing() -> None:
     pass
 
@@ -231,7 +269,7 @@ async def _perform(steps: list[Callable[[], Awaitable[object] | None]]) -> None:
 
 def parties_of(events: pd.DataFrame, ledger: pd.DataFrame, compute: pd.DataFrame) -> list[str]:
     """Everybody who took part: those who computed in the order of the table, then the others."""
-    plugs = [*compute["party"].unique(), *events["plug"].unique()]
+    plugs = [*compute["party"].unique(), *events.loc[events["kind"] != "session", "plug"].unique()]
     names = [
         *(party_of(str(plug)) for plug in plugs),
         *ledger["sender"].unique(),

@@ -21,7 +21,7 @@ from p2n2sim.errors import InputError
 from p2n2sim.paper.item import Item, Source, Step
 from p2n2sim.paper.retimed import STEP, retimes
 from p2n2sim.report.text import slug, written
-from p2n2sim.retime import check_undisturbed
+from p2n2sim.retime import check_timeless_faults
 from p2n2sim.scenario.load import load, parse, points, set_key, to_toml, to_tree
 from p2n2sim.scenario.sections import Data, Scenario
 
@@ -125,7 +125,7 @@ def _groups(path: Path, source: Source, quick: bool) -> list[Group]:
         return [[point] for point in grid]
     groups: dict[str, Group] = {}
     for values, point in grid:
-        check_undisturbed(point, str(path))
+        check_timeless_faults(point, str(path))
         groups.setdefault(repr(_not_of_links(values)), []).append((values, point))
     return list(groups.values())
 

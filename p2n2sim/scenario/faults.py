@@ -159,6 +159,14 @@ def without_restarts(listed: Sequence[Fault]) -> bool:
     return all(fault.restart is None for fault in listed)
 
 
+def hits_messages(listed: Sequence[Fault]) -> bool:
+    """Whether a fault depends on a message, or does something to one, so that messages travel in frames."""
+    return any(
+        fault.kind not in ("crash", "slow") or (fault.kind == "crash" and fault.number is not None)
+        for fault in listed
+    )
+
+
 def said(fault: Fault) -> dict[str, object]:
     """What a file has to say of a fault, as plain values: what is not so anyway."""
     told: dict[str, object] = {"kind": fault.kind}

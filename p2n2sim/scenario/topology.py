@@ -8,6 +8,7 @@ from typing import Any
 
 from p2n2sim.data.split import holder_names
 from p2n2sim.errors import InputError, ScenarioError
+from p2n2sim.mpc.prg import derive_key
 from p2n2sim.net.link import LinkSpec
 from p2n2sim.net.topology import EVERYBODY, Bottleneck, Topology
 from p2n2sim.scenario.network import Link, Network, Shared
@@ -18,8 +19,13 @@ from p2n2sim.scenario.units import Bandwidth, Quantity
 PRESETS = LINKS
 
 
-def topology(scenario: Scenario) -> Topology:
+def topology(scenario: Scenario, step: int = 0) -> Topology:
     """Every link: the preset, then what differs for all links, then for the pair or the direction.
+
+    Args:
+        scenario: says so.
+        step: how many batches are done when the links are made; what is drawn for them after a checkpoint is
+            not what was drawn before.
 
     Raises:
         ScenarioError: what is asked of a link does not go together; the place is the dotted key.
@@ -35,7 +41,10 @@ def topology(scenario: Scenario) -> Topology:
                 links[pair] = _spec(links.get(pair, default), link, f"network.links.{key}")
     shared = base.shared | _access(section, (*holders, SERVER, DEALER))
     shared |= {name: _bottleneck(neck) for name, neck in section.shared.items()}
-    return Topology(default, links, shared, section.sharing, scenario.draw_seed)
+    seed = scenario.draw_seed
+    if step:
+        seed = int.from_bytes(derive_key(seed, "links", step), "little")
+    return Topology(default, links, shared, section.sharing, seed)
 
 
 def _spec(spec: LinkSpec, link: Link, place: str) -> LinkSpec:

@@ -17,12 +17,15 @@ from typing import Any
 import pandas as pd
 
 from p2n2sim.messages import DEALER
-from p2n2sim.net.journal import BESIDE
-from p2n2sim.trace.story import Flight, Happening, Story
+from p2n2sim.net.journal import BESIDE, party_of
+from p2n2sim.trace.flights import Flight
+from p2n2sim.trace.story import Happening, Session, Story
 
-PARTS = ("compute", "serialisation", "latency", "offline", "other")
+PARTS = ("compute", "serialisation", "latency", "offline", "fault", "other")
 """Work; bits that leave, one after the other; distance; all three where they belong to the offline phase,
-which is the dealer's or that of `p2n2sim.parties.generated`; and anything that was not recorded."""
+which is the dealer's or that of `p2n2sim.parties.generated`; waiting for a message to be sent again, to
+arrive in spite of a fault, for a timeout to pass, for a party to come back; and anything that was not
+recorded."""
 
 _PS = 10**12
 _MOST_LISTED = 12
@@ -55,9 +58,32 @@ def critical_path(story: Story) -> list[Segment]:
 
 
 def _backwards(story: Story) -> Iterator[Segment]:
-    told = story.happenings
     now = story.virtual_s
-    at: Happening | None = max(told, key=lambda h: (h.ended_s, h.number), default=None)
+    own: list[list[Happening]] = [[] for _ in story.sessions]
+    for it in story.happenings:
+        own[it.session].append(it)
+    for session, happenings in zip(reversed(story.sessions), reversed(own), strict=True):
+        now = yield from _session(story, session, happenings, now)
+
+
+Path = Generator[Segment, None, float]
+"""Segments, from the last to the first; returns where they begin."""
+
+
+def _session(story: Story, session: Session, own: list[Happening], now: float) -> Path:
+    """From the end of a session, whose happenings are its own, to its beginning."""
+    told = story.happenings
+    done = (it for it in own if not it.cut)
+    at = max(done, key=lambda it: (it.ended_s, it.number), default=None)
+    if session.crashes and (at is None or at.ended_s < now):  # it ended because somebody had crashed
+        party, when = session.crashes[-1]
+        yield Segment(when, now, "fault", party, "crash")
+        now = when
+        mine = [it for it in own if party_of(it.plug) == party and it.reached_s <= when]
+        at = mine[-1] if mine else None
+        if at is not None and at.ended_s < now:  # it waited when it crashed
+            yield Segment(at.ended_s, now, "fault", party, "crash")
+            now = at.ended_s
     while at is not None:
         if at.ended_s < now:
             yield Segment(at.ended_s, now, "other", at.plug, "not recorded")
@@ -68,32 +94,55 @@ def _backwards(story: Story) -> Iterator[Segment]:
             now = at.began_s
             following = at.due_to if at.due_to >= 0 else at.before
         elif at.kind == "receive" and at.ended_s > at.reached_s:
-            first = yield from _message(story, story.flights[at.row], now)
-            now = first.entry.sent_s
+            first, now = yield from _message(story, story.flights[at.by], now)
             following = story.sent_by[first.row]
         elif at.kind == "take" and at.ended_s > at.reached_s:
             following = at.due_to
+        elif at.kind == "left" and at.ended_s > at.reached_s:
+            yield Segment(at.reached_s, now, "fault", at.plug, f"timeout of {at.what}")
+            now = at.reached_s
         at = told[following] if following >= 0 else None
-    if now > 0:
-        yield Segment(0.0, now, "other", "", "not recorded")
+    if now > session.began_s:
+        yield Segment(session.began_s, now, "other", "", "not recorded")
+    return session.began_s
 
 
-def _message(story: Story, flight: Flight, now: float) -> Generator[Segment, None, Flight]:
-    """A message, and those that it queued behind; returns the one that did not queue."""
-    first = True
+def _message(story: Story, flight: Flight, now: float) -> Generator[Segment, None, tuple[Flight, float]]:
+    """A message, what it queued behind, and what these were sent for, as far as no task sent them.
+
+    Returns:
+        The transmission that a task sent, and when.
+    """
     while True:
-        entry = flight.entry
-        link, offline = f"{entry.sender}->{entry.receiver}", entry.phase == "offline"
-        if first:
-            yield Segment(flight.left_s, now, _part("latency", offline=offline), link, entry.kind)
-            now, first = flight.left_s, False
-        yield Segment(entry.start_s, now, _part("serialisation", offline=offline), link, entry.kind)
-        now = entry.start_s
-        if flight.ahead < 0:
-            if now > entry.sent_s:  # the transport let it wait
-                yield Segment(entry.sent_s, now, _part("serialisation", offline=offline), link, entry.kind)
-            return flight
-        flight = story.flights[flight.ahead]
+        yield from _distance(flight, now)
+        now = flight.left_s
+        while True:
+            entry = flight.entry
+            link, offline = f"{entry.sender}->{entry.receiver}", entry.phase == "offline"
+            yield Segment(entry.start_s, now, _part("serialisation", offline=offline), link, entry.kind)
+            now = entry.start_s
+            if flight.ahead < 0:
+                break
+            flight = story.flights[flight.ahead]
+        if now > entry.sent_s:  # the transport let it wait
+            yield Segment(entry.sent_s, now, _part("serialisation", offline=offline), link, entry.kind)
+            now = entry.sent_s
+        while flight.attempt > 1:
+            flight = story.flights[flight.earlier]
+            yield Segment(flight.entry.sent_s, now, "fault", link, f"{flight.entry.kind}: sent again")
+            now = flight.entry.sent_s
+        if not flight.acknowledges:
+            return flight, now
+        flight = story.flights[flight.earlier]
+
+
+def _distance(flight: Flight, now: float) -> Iterator[Segment]:
+    """From the last bit's leaving to the arrival, which a fault may have put off."""
+    entry = flight.entry
+    link, offline = f"{entry.sender}->{entry.receiver}", entry.phase == "offline"
+    if flight.due_s < now:
+        yield Segment(flight.due_s, now, "fault", link, f"{entry.kind}: held up")
+    yield Segment(flight.left_s, min(flight.due_s, now), _part("latency", offline=offline), link, entry.kind)
 
 
 def _part(part: str, *, offline: bool) -> str:

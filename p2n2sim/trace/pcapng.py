@@ -8,13 +8,15 @@ administered Ethernet address; a name resolution block says who is who.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from p2n2sim.trace.packets import MSS, SYN, Segments
+from p2n2sim.trace.packets import MSS, Segments
+from p2n2sim.trace.tcp import SYN
 
 _SECTION, _INTERFACE, _NAMES, _PACKET = 0x0A0D0D0A, 1, 4, 6
 _END_OF_OPTIONS, _COMMENT = 0, 1
@@ -56,16 +58,23 @@ HEADERS = np.dtype(
 _SYN_OPTIONS = struct.pack(">BBHBBBB", 2, 4, MSS, 1, 3, 3, _SCALE)  # MSS, a filler, window scale
 
 
-def pcapng(segments: Segments, parties: list[str], *, comment: str, payload: bool) -> Iterator[bytes]:
+def pcapng(
+    segments: Segments,
+    parties: list[str],
+    *,
+    comment: str,
+    comments: Mapping[int, str] = MappingProxyType({}),
+    contents: Mapping[int, bytes] = MappingProxyType({}),
+) -> Iterator[bytes]:
     """The capture piece by piece.
 
     Args:
         segments: in the order of their times.
         parties: the names of the numbers in them.
         comment: about the whole.
-        payload: whether the bytes of the messages are there, as zeros; without, every packet is cut off
-        behind its
-            headers, and says how long it was.
+        comments: about messages, by their rows in the ledger; they stand at the first packet of each.
+        contents: what messages consist of, by their rows in the ledger. Packets of others are cut off behind
+            their headers, and say how long they were.
     """
     yield _block(
         _SECTION,
@@ -83,21 +92,32 @@ def pcapng(segments: Segments, parties: list[str], *, comment: str, payload: boo
         for i, name in enumerate(parties)
     )
     yield _block(_NAMES, names + struct.pack("<HH", 0, 0), [])
-    headers = _headers(segments)
+    headers = _headers(segments, contents)
     raw, size = headers.tobytes(), HEADERS.itemsize
-    columns = zip(segments.time_ns.tolist(), segments.length.tolist(), segments.flags.tolist(), strict=True)
-    for position, (time, length, flags) in enumerate(columns):
+    columns = (segments.time_ns, segments.length, segments.flags, segments.row, segments.offset)
+    for position, (time, length, flags, row, offset) in enumerate(zip(*map(list, columns), strict=True)):
         data = raw[position * size : (position + 1) * size]
         if flags & SYN:
             data += _SYN_OPTIONS
-        whole = len(data) + length
-        if payload:
-            data += bytes(length)
-        fixed = struct.pack("<IIIII", 0, time >> 32, time & 0xFFFFFFFF, len(data), whole)
-        yield _block(_PACKET, fixed + _padded(data), [])
+        whole = len(data) + int(length)
+        if length and row in contents:
+            data += contents[row][offset : offset + length]
+        told = [(_COMMENT, comments[row].encode())] if length and not offset and row in comments else []
+        fixed = struct.pack("<IIIII", 0, int(time) >> 32, int(time) & 0xFFFFFFFF, len(data), whole)
+        yield _block(_PACKET, fixed + _padded(data), told)
 
 
-def _headers(segments: Segments) -> NDArray[np.void]:
+def _sums(segments: Segments, contents: Mapping[int, bytes]) -> NDArray[np.int64]:
+    """What the payload of each segment adds to its checksum, (n,); nothing for what is cut off."""
+    out = np.zeros(len(segments), np.int64)
+    for place in np.flatnonzero((segments.length > 0) & np.isin(segments.row, list(contents))):
+        start, length = int(segments.offset[place]), int(segments.length[place])
+        data = contents[int(segments.row[place])][start : start + length]
+        out[place] = np.frombuffer(data + bytes(length % 2), ">u2").sum(dtype=np.int64)
+    return out
+
+
+def _headers(segments: Segments, contents: Mapping[int, bytes]) -> NDArray[np.void]:
     """All headers with their checksums, (n,)."""
     out = np.zeros(len(segments), HEADERS)
     options = np.where(segments.flags & SYN, len(_SYN_OPTIONS), 0)
@@ -118,13 +138,14 @@ def _headers(segments: Segments) -> NDArray[np.void]:
     )  # (n, 20)
     out["ip_sum"] = _checksum(words[:, :10].sum(axis=1))
     pseudo = words[:, 6:10].sum(axis=1) + 6 + 20 + options + segments.length  # addresses, protocol, length
-    added = sum(struct.unpack(f">{len(_SYN_OPTIONS) // 2}H", _SYN_OPTIONS))  # the payload's zeros add nothing
-    out["tcp_sum"] = _checksum(words[:, 10:].sum(axis=1) + pseudo + np.where(options > 0, added, 0))
+    added = sum(struct.unpack(f">{len(_SYN_OPTIONS) // 2}H", _SYN_OPTIONS))
+    added = np.where(options > 0, added, 0) + _sums(segments, contents)
+    out["tcp_sum"] = _checksum(words[:, 10:].sum(axis=1) + pseudo + added)
     return out
 
 
 def _checksum(total: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The complement of the sum with its carries added, which for so few words takes two steps."""
+    """The complement of the sum with its carries added, which for a packet takes two steps."""
     for _ in range(2):
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

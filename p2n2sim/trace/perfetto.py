@@ -15,7 +15,8 @@ from typing import Any
 from p2n2sim.net.journal import BESIDE, party_of
 from p2n2sim.report.tables import Recorded
 from p2n2sim.report.text import size, words
-from p2n2sim.trace.story import Flight, Happening, Story
+from p2n2sim.trace.flights import Flight
+from p2n2sim.trace.story import Happening, Story
 
 Event = dict[str, Any]
 
@@ -31,7 +32,7 @@ def perfetto(run: Recorded, story: Story) -> str:
     """
     tracks = _Tracks()
     events = [
-        *_work(run, tracks),
+        *_work(run, story, tracks),
         *_sending(story, tracks),
         *_waiting(story, tracks),
         *_links(story, tracks),
@@ -85,11 +86,17 @@ def _slice(at: Event, name: str, kind: str, start_s: float, end_s: float, **args
     }
 
 
-def _work(run: Recorded, tracks: _Tracks) -> Iterator[Event]:
-    for plug in dict.fromkeys([*run.compute["party"], *run.events["plug"]]):
-        tracks.at(party_of(plug), _work_track(plug))  # also who never computes has its place in the order
-    for plug, start, end, label in run.compute.itertuples(index=False):
-        yield _slice(tracks.at(party_of(plug), _work_track(plug)), label or "work", "compute", start, end)
+def _work(run: Recorded, story: Story, tracks: _Tracks) -> Iterator[Event]:
+    plugs = dict.fromkeys([*run.compute["party"], *(it.plug for it in story.happenings)])
+    work = [it for it in story.happenings if it.kind == "compute"]
+    for plug in plugs:
+        at = tracks.at(party_of(plug), _work_track(plug))  # also who never computes has its place
+        for it in (it for it in work if it.plug == plug):
+            yield _slice(at, it.what or "work", "compute", it.began_s, it.ended_s)
+    for session in story.sessions:
+        for party, when in session.crashes:
+            at = tracks.at(party, "away")
+            yield _slice(at, "crashed", "crash", when, max(when, session.until_s))
 
 
 def _work_track(plug: str) -> str:
@@ -99,7 +106,7 @@ def _work_track(plug: str) -> str:
 def _sending(story: Story, tracks: _Tracks) -> Iterator[Event]:
     """From when a message is handed over until its last bit has left; what overlaps is one slice."""
     by_sender: dict[str, list[Flight]] = defaultdict(list)
-    for flight in story.arrived:
+    for flight in story.carried:
         by_sender[flight.entry.sender].append(flight)
     for sender, flights in by_sender.items():
         for group in _overlapping(flights):
@@ -135,6 +142,8 @@ def _waiting(story: Story, tracks: _Tracks) -> Iterator[Event]:
             yield _slice(at, name, "wait", it.reached_s, it.ended_s, **args)
         elif it.kind == "take" and it.ended_s > it.reached_s:
             yield _slice(at, "what another task makes", "wait", it.reached_s, it.ended_s)
+        elif it.kind == "left" and it.ended_s > it.reached_s:
+            yield _slice(at, f"{words(it.what)}, in vain", "wait", it.reached_s, it.ended_s)
 
 
 def _waiting_track(it: Happening) -> str:
@@ -144,7 +153,7 @@ def _waiting_track(it: Happening) -> str:
 def _links(story: Story, tracks: _Tracks) -> Iterator[Event]:
     """A slice for each message from its first to its last bit; a second track where two overlap."""
     busy: dict[str, list[float]] = defaultdict(list)
-    for flight in sorted(story.arrived, key=lambda f: (f.entry.start_s, f.row)):
+    for flight in sorted(story.carried, key=lambda f: (f.entry.start_s, f.row)):
         entry = flight.entry
         link = f"{entry.sender} → {entry.receiver}"
         lanes = busy[link]
@@ -161,7 +170,8 @@ def _links(story: Story, tracks: _Tracks) -> Iterator[Event]:
             step=int(entry.step),
             round=int(entry.round),
             queued_us=(entry.start_s - entry.sent_s) * _US,
-            arrives_us=entry.arrived_s * _US,
+            **({"lost": True} if flight.lost else {"arrives_us": entry.arrived_s * _US}),
+            **({"number": flight.number, "attempt": flight.attempt} if flight.number else {}),
         )
 
 

@@ -13,7 +13,7 @@ from p2n2sim.messages import DEALER, SERVER
 from p2n2sim.net.journal import BESIDE, party_of
 from p2n2sim.report.tables import Recorded
 from p2n2sim.report.text import size, words
-from p2n2sim.trace.story import Flight
+from p2n2sim.trace.flights import Flight
 
 MOST_PARTIES = 14
 _FINEST = 1 / 1500  # of the batch: gaps below are drawn in proportion, longer ones ever shorter
@@ -36,6 +36,11 @@ class Group:
         sizes = sorted({int(flight.entry.wire_bytes) for flight in self.flights})
         large = size(sizes[0]) if len(sizes) == 1 else f"{size(sizes[0])} to {size(sizes[-1])}"
         other = "" if entry.step == step else f", batch {entry.step + 1}" if entry.step >= 0 else ", setup"
+        lost = sum(flight.lost for flight in self.flights)
+        if lost:
+            other += ", lost" if lost == count else f", {lost} lost"
+        if self.flights[0].attempt > 1:
+            other += f", attempt {self.flights[0].attempt}"
         return f"{count} × {words(entry.kind)}" if count > 1 else words(entry.kind), large + other
 
 
@@ -72,17 +77,14 @@ def scene(run: Recorded, flights: list[Flight], number: int | None) -> Scene:
 
     Args:
         run: the run.
-        flights: its messages.
+        flights: what has left its sender.
         number: of the batch, from 1; the one that the run's summary describes unless given.
 
     Raises:
         InputError: there is no such batch.
     """
-    batches = run.batches
-    step = int(run.summary["traffic"]["one_batch"]["step"]) if number is None else number - 1
+    batches, step = run.batches, step_of(run, number)
     found = np.flatnonzero(batches["step"] == step)
-    if not len(found):
-        raise InputError(f"--batch {number}", "there is no such batch", f"the run has {len(batches)}")
     batch = batches.iloc[int(found[0])]
     began = float(batch["began_s"])
     later = batches["began_s"].iloc[int(found[0]) + 1 :]
@@ -106,6 +108,24 @@ def scene(run: Recorded, flights: list[Flight], number: int | None) -> Scene:
     )
 
 
+def step_of(run: Recorded, number: int | None) -> int:
+    """The step of a batch; of the one that the run's summary describes unless its number is given.
+
+    Raises:
+        InputError: there is no such batch.
+    """
+    if number is None:
+        return int(run.summary["traffic"]["one_batch"]["step"])
+    if not (run.batches["step"] == number - 1).any():
+        raise InputError(f"--batch {number}", "there is no such batch", f"the run has {len(run.batches)}")
+    return number - 1
+
+
+def there(flight: Flight) -> float:
+    """When a message arrives, or would have."""
+    return flight.due_s if flight.lost else float(flight.entry.arrived_s)
+
+
 def _parties(run: Recorded) -> tuple[list[str], list[str]]:
     """The dealer on the left, the server on the right; of too many holders the first ones and the last."""
     everybody = list(dict.fromkeys([*run.ledger["sender"], *run.ledger["receiver"]]))
@@ -118,12 +138,12 @@ def _parties(run: Recorded) -> tuple[list[str], list[str]]:
 
 
 def _grouped(flights: list[Flight]) -> list[Group]:
-    """A message belongs to the latest group of its kind and step unless that has one on its link already."""
+    """A message belongs to the latest group of its kind, step and attempt that has none on its link yet."""
     groups: list[list[Flight]] = []
-    latest: dict[tuple[str, int], list[Flight]] = {}
+    latest: dict[tuple[str, int, int], list[Flight]] = {}
     for flight in flights:
         entry = flight.entry
-        key = (entry.kind, int(entry.step))
+        key = (entry.kind, int(entry.step), flight.attempt)
         group = latest.get(key)
         link = (entry.sender, entry.receiver)
         if group is None or link in [(f.entry.sender, f.entry.receiver) for f in group]:
@@ -159,7 +179,7 @@ class Scale:
         times = [it.began_s, it.began_s + it.length_s]
         for group in it.groups:
             for flight in group.flights:
-                times += [flight.entry.start_s, flight.left_s, flight.entry.arrived_s]
+                times += [flight.entry.start_s, flight.left_s, there(flight)]
         times += [*it.work["start_s"], *it.work["end_s"]]
         finest = max(it.length_s * _FINEST, 1e-12)
         rounded = np.unique(np.round((np.array(times) - it.began_s) / (finest / 10)) * (finest / 10))

@@ -13,14 +13,16 @@ from p2n2sim.report.tables import Recorded
 from p2n2sim.report.text import listed, rate, span
 from p2n2sim.report.timeline import COLOUR, KINDS, PHASES
 from p2n2sim.scenario.topology import topology
-from p2n2sim.trace.scene import Group, Scale, Scene, scene
-from p2n2sim.trace.story import Flight, Story
+from p2n2sim.trace.flights import Flight
+from p2n2sim.trace.scene import Group, Scale, Scene, scene, there
+from p2n2sim.trace.story import Story
 
 _COLUMN = 1.9  # inches between lifelines; less for many parties
 _WIDEST = 15.0
 _BAR = 0.16  # inches, width of work on a lifeline
 _ON_ARROW = 2  # messages of a group that are written on; more of them are named in the margin
 _MANY = 24
+_LOST_AT = 0.6  # of the way: how far a message is drawn that never arrives
 _LINE = 0.20  # inches that a line of writing needs
 
 
@@ -35,7 +37,7 @@ def sequence(run: Recorded, story: Story, number: int | None = None) -> Figure:
     Raises:
         InputError: there is no such batch.
     """
-    it = scene(run, story.arrived, number)
+    it = scene(run, story.carried, number)
     chart = _Chart(it)
     with style.look():
         figure = style.new_figure(max(6.5, chart.width + chart.margin + 0.9), chart.height + 2.3)
@@ -102,15 +104,19 @@ class _Chart:
     def _message(self, axes: Axes, flight: Flight, *, of: int) -> None:
         entry = flight.entry
         a, b = self._x[entry.sender], self._x[entry.receiver]
-        delay = entry.arrived_s - flight.left_s
+        delay = there(flight) - flight.left_s
         first, last = self.y(entry.start_s), self.y(flight.left_s)
-        first_there, there = self.y(entry.start_s + delay), self.y(entry.arrived_s)
+        first_end, end = self.y(entry.start_s + delay), self.y(there(flight))
+        if flight.lost:
+            b = a + (b - a) * _LOST_AT
+            first_end, end = first + (first_end - first) * _LOST_AT, last + (end - last) * _LOST_AT
+            axes.plot([b], [end], marker="x", color=style.INK, markersize=6, zorder=5)
         colour = PHASES.get(entry.phase, style.OTHER)
         own = entry.step == self.it.step
         inset = _BAR / 2 if b > a else -_BAR / 2
         axes.add_patch(
             Polygon(
-                [(a, first), (a, last), (b, there), (b, first_there)],
+                [(a, first), (a, last), (b, end), (b, first_end)],
                 facecolor=colour,
                 edgecolor="none",
                 alpha=(0.32 if own else 0.16) / max(1.0, of / 8) ** 0.5,
@@ -119,10 +125,10 @@ class _Chart:
         )
         axes.annotate(
             "",
-            xy=(b - inset, there),
+            xy=(b if flight.lost else b - inset, end),
             xytext=(a + inset, last),
             arrowprops={
-                "arrowstyle": "-|>,head_length=0.45,head_width=0.18",
+                "arrowstyle": "-" if flight.lost else "-|>,head_length=0.45,head_width=0.18",
                 "color": style.INK if own else style.MUTED,
                 "linewidth": 0.9 if of <= _ON_ARROW else 0.5 if of <= _MANY else 0.3,
                 "linestyle": "-" if entry.phase == "online" else (0, (4, 2)),
@@ -138,11 +144,11 @@ class _Chart:
         a, b = self._x[flight.entry.sender], self._x[flight.entry.receiver]
         crossing = len(group.flights) == 2 and group.flights[1].entry.sender == flight.entry.receiver
         share = 0.5 if crossing else min(0.5, (0.5 * self.column) / abs(b - a))
-        last, there = self.y(flight.left_s), self.y(flight.entry.arrived_s)
+        last, end = self.y(flight.left_s), self.y(there(flight))
         box = {"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 0.8}
         axes.text(
             a + (b - a) * share,
-            last + (there - last) * share - 0.02,
+            last + (end - last) * share - 0.02,
             " · ".join(group.name(self.it.step)),
             ha="center",
             va="bottom",
@@ -210,7 +216,8 @@ def _caption(run: Recorded, it: Scene) -> str:
     text = (
         "Virtual time since the batch began, downwards, not to scale: stretches in which nothing begins or "
         "ends are shortened.\n"
-        f"An arrow ends where the last bit arrives. Protocol {run.summary['protocol']}, links of "
+        "An arrow ends where the last bit arrives, at a cross if a fault lost it. "
+        f"Protocol {run.summary['protocol']}, links of "
         f"{rate(link.bandwidth)} and {span(link.latency)} unless the scenario has others."
     )
     if "retimed" in run.summary:

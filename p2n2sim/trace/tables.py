@@ -17,6 +17,7 @@ _NAMES = {
     "serialisation": "serialisation",
     "latency": "latency",
     "offline": "waiting for dealer (offline)",
+    "fault": "waiting for a retry, timeout or fault",
     "other": "not recorded",
 }
 _STAGES = {"setup": "setup", "train": "training", "predict": "prediction"}
@@ -36,7 +37,7 @@ def _parts(divided: Mapping[str, Any]) -> Table:
     table = _new("Critical path", "", *_STAGES.values(), "whole run", "")
     for part in PARTS:
         whole = divided["parts_ps"][part]
-        if whole or part != "other":
+        if whole or part not in ("fault", "other"):
             own = [_seconds(stages[stage][part]) for stage in _STAGES]
             table.add_row(_NAMES[part], *own, _seconds(whole), _percent(whole, total))
     table.add_section()
