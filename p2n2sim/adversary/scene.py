@@ -100,6 +100,14 @@ def load_scene(folder: Path, data_dir: Path | None) -> Scene:
     if not isinstance(stored, StoredRun):
         raise InputError(str(folder), "it holds several runs", f"name one of them, in {folder / 'points'}")
     views = read_views(folder)
+    for party, view in views.items():
+        for (stage, label), seen in view.seen.items():
+            if not np.isfinite(seen.values).all():
+                raise InputError(
+                    str(folder / FOLDER / f"{party}.npz"),
+                    f"{stage}/{label} has numbers that are not finite: the training diverged",
+                    "run it again with a smaller train.learning_rate",
+                )
     setup = assemble(stored.scenario, data_dir=data_dir)
     return Scene(folder, dataclasses.replace(setup, parts=_trained(setup.parts, folder)), views)
 

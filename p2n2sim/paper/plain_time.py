@@ -24,7 +24,7 @@ def epoch_cost(features: int, hidden: Sequence[int], rows: int, batches: int) ->
         batches: in which they come.
     """
     first = features * hidden[0]
-    others = sum(k * n + n for k, n in pairwise([*hidden, 1]))  # with their biases
+    others = hidden[0] + sum(k * n + n for k, n in pairwise([*hidden, 1]))  # biases too, also the first one's
     return Cost(flops=4 * rows * first + 6 * rows * others + 4 * batches * first)
 
 

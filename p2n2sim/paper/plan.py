@@ -75,6 +75,8 @@ def plan(
     Raises:
         InputError: a scenario file is missing or wrong, or its data cannot be used.
     """
+    if data_dir is not None and not data_dir.is_dir():
+        raise InputError("--data", f"{data_dir} is no directory", "name a directory that exists")
     if not scenarios.is_dir():
         raise InputError(
             str(scenarios), "there is no such folder", "name that of the paper's scenario files: --scenarios"

@@ -428,7 +428,8 @@ def test_every_key_is_documented() -> None:
     """docs/scenarios.md has a row for every key, with its default."""
     text = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text("utf-8")
     missing = []
-    for section in ("", "data", "model", "train", "protocol", "defender", "defence", "network", "compute"):
+    sections = ("data", "model", "train", "protocol", "defender", "defence", "network", "compute", "record")
+    for section in ("", *sections):
         tree = to_tree(load_minimal())
         keys = tree if not section else tree[section]
         for key, value in keys.items():

@@ -67,7 +67,7 @@ def _present(evidence: Evidence) -> Section:
                 _caption(runs),
             )
         ],
-        notes=[_plain_note()],
+        notes=[*_ethernet_note(table.numbers), _plain_note()],
     )
 
 
@@ -226,6 +226,20 @@ def _caption(runs: list[Finished]) -> str:
     )
 
 
+def _ethernet_note(numbers: pd.DataFrame) -> list[str]:
+    """How long an element is if the guess and a LAN of 100 Mbit/s are right."""
+    raw = numbers[(numbers["element_bytes"] == 8) & (numbers["triples"] == "dealer")]
+    if raw.empty or np.isnan(raw["bit_per_s_for_guess"].iloc[0]):
+        return []
+    size = 8 * _LANS[0] / float(raw["bit_per_s_for_guess"].iloc[0])
+    return [
+        f"If the guess of {GUESSED_EPOCHS} epochs is right and the LAN had {short_rate(_LANS[0])}, an "
+        f"element took {size:.1f} bytes, headers and idle time of the link among them: more than raw "
+        "numbers or varints, less than 16 bytes or text. A LAN of 1 Gbit/s was idle most of the time, or "
+        "there were many more epochs."
+    ]
+
+
 def _plain_note() -> str:
     fraud, distress = PAPER["fraud"], PAPER["distress"]
     return (
@@ -251,7 +265,7 @@ def _verdict(numbers: pd.DataFrame) -> Verdict:
     excluded = [
         _TITLES[name] for name in dict.fromkeys(numbers["triples"]) if name not in set(good["triples"])
     ]
-    without = f"; {' and '.join(excluded)} cannot have been used" if excluded else ""
+    without = f"; {' and '.join(excluded)} do not fit" if excluded else ""
     reason = (
         f"One number of epochs explains both times with {triples}: with {row['encoding'].split(' (')[0]} an "
         f"element {three_digits(row['epochs_min'])} to {three_digits(row['epochs_max'])} epochs at "

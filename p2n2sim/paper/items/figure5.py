@@ -24,8 +24,7 @@ RAPID, STABLE = 0.8, 0.25
 "itself."""
 _RULE = (
     '"first rapidly decreases and then tends to be stable", of algorithm1 from 1 Mbit/s to 10 Gbit/s. In '
-    "seconds: "
-    f"the first decade makes at least {RAPID:.0%} of the whole fall, as any time in proportion to "
+    f"seconds: the first decade makes at least {RAPID:.0%} of the whole fall, as any time in proportion to "
     f"1/bandwidth does. In proportion: the decade up to 1 Gbit/s shortens the time by at most {STABLE:.0%} "
     "of itself. Reproduced if both hold, under stated conditions if only the first does."
 )
@@ -46,7 +45,7 @@ def _present(evidence: Evidence) -> Section:
     columns = [KEY, "network.bandwidth", "bit_per_s", "time.train_s", "time.virtual_s", "run"]
     exhibit = Exhibit("figure5", "Training time by bandwidth", _draw(frame), frame[columns], caption)
     return Section(
-        _verdict(frame),
+        verdict(frame),
         'With the bandwidth the training time on the fraud data "first rapidly decreases and then '
         "tends to be "
         'stable".',
@@ -116,7 +115,8 @@ def falls(frame: pd.DataFrame) -> tuple[float, float]:
     return (seconds[0] - at(10 * rate[0])) / whole, 1 - at(1e9) / at(1e8)
 
 
-def _verdict(frame: pd.DataFrame) -> Verdict:
+def verdict(frame: pd.DataFrame) -> Verdict:
+    """The verdict on Figure 5, from times as `p2n2sim.paper.retimed.times` makes them."""
     first, usual = falls(frame)
     reason = (
         f"The first decade of bandwidth makes {first:.0%} of the whole fall, so that on linear axes the "

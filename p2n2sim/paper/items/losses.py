@@ -48,7 +48,7 @@ def _present(evidence: Evidence, *, name: str, data: str, claim: str) -> Section
     )
     runs_of = " ".join(run.name for run in runs)
     exhibit = Exhibit(name, "Average loss by iteration", figure, curve.assign(run=runs_of), caption)
-    return Section(_verdict(curve, train.epochs, train.batch_size), claim, exhibits=[exhibit])
+    return Section(verdict(curve, train.epochs, train.batch_size), claim, exhibits=[exhibit])
 
 
 def draw(axes: Axes, curve: pd.DataFrame) -> None:
@@ -110,7 +110,8 @@ def excess(curve: pd.DataFrame) -> float:
     return float(test.iloc[-1] / test.min() - 1)
 
 
-def _verdict(curve: pd.DataFrame, epochs: int, batch: int) -> Verdict:
+def verdict(curve: pd.DataFrame, epochs: int, batch: int) -> Verdict:
+    """The verdict on a curve of losses after so many epochs of batches of so many rows."""
     train, test = curve["train_mean"], curve["test_mean"]
     reason = (
         f"With batches of {batch:,} the mean training loss goes from {train.iloc[0]:.4f} to "

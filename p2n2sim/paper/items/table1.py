@@ -57,7 +57,7 @@ def _present(evidence: Evidence) -> Section:
         _caption(evidence),
     )
     return Section(
-        _verdict(frames),
+        verdict(frames),
         "AUC of NN and P2N2 0.9270 and 0.9231 (fraud), 0.9379 and 0.9314 (distress), averages of five "
         "repeats; "
         '"almost the same prediction performance".',
@@ -122,7 +122,12 @@ def near(frame: pd.DataFrame, data: str) -> bool:
     )
 
 
-def _verdict(frames: Mapping[tuple[str, str], pd.DataFrame]) -> Verdict:
+def verdict(frames: Mapping[tuple[str, str], pd.DataFrame]) -> Verdict:
+    """The verdict on Table 1.
+
+    Args:
+        frames: (key of `PAPER`, ``literal`` or ``chosen``) -> the repeats, see `p2n2sim.paper.repeats.aucs`.
+    """
     rule = _RULE.format(**{data: tolerance(one) for data, one in PAPER.items()})
     good = {key: near(frame, key[0]) for key, frame in frames.items()}
 
@@ -139,7 +144,7 @@ def _verdict(frames: Mapping[tuple[str, str], pd.DataFrame]) -> Verdict:
         return Verdict("reproduced", f"The literal settings give P2N2 an AUC of {means('literal')}.", rule)
     literal = (
         f"the literal ones give {means('literal')}"
-        if means_exist(frames)
+        if _has_literal(frames)
         else "the literal ones were left out"
     )
     if all(good[data, "chosen"] for data in PAPER):
@@ -155,8 +160,7 @@ def _verdict(frames: Mapping[tuple[str, str], pd.DataFrame]) -> Verdict:
     return Verdict("not reproduced", reason, rule)
 
 
-def means_exist(frames: Mapping[tuple[str, str], pd.DataFrame]) -> bool:
-    """Whether literal settings were run."""
+def _has_literal(frames: Mapping[tuple[str, str], pd.DataFrame]) -> bool:
     return any(setting == "literal" for _, setting in frames)
 
 

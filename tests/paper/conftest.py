@@ -1,0 +1,59 @@
+"""A tiny evaluation: two of the paper's items on a small file of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from p2n2sim.errors import P2N2SimError
+from p2n2sim.paper import work
+from p2n2sim.paper.catalogue import select
+from p2n2sim.paper.evaluate import evaluate
+from p2n2sim.paper.work import OnEnd
+from p2n2sim.processes import Call
+from tests import tiny
+
+BOTH = "figure3,figure5"
+FIGURE3 = '[sweep]\n"train.seed" = [1, 2]\n'
+FIGURE5 = """
+[sweep]
+"protocol.first_layer" = ["algorithm1", "masked-sum"]
+"network.bandwidth" = ["1 Mbit/s", "10 Mbit/s", "100 Mbit/s", "1 Gbit/s", "10 Gbit/s"]
+"""
+
+
+def write_scenarios(home: Path) -> Path:
+    """The folder of scenario files of figure 3 (two repeats) and figure 5 (two protocols)."""
+    folder = home / "scenarios"
+    folder.mkdir()
+    for name, table in (("figure3", FIGURE3), ("figure5", FIGURE5)):
+        path = tiny.write_scenario(folder, table, tiny.SCENARIO.replace("tiny", name))
+        path.rename(folder / f"{name}.toml")
+    return folder
+
+
+def evaluated(home: Path, out: str, items: str = BOTH, on_end: OnEnd = lambda *told: None) -> Path:
+    """Makes the evaluation; returns the folder of its report."""
+    folders = {"work": home / "work", "scenarios": home / "scenarios"}
+    return evaluate(select(items), home / out, **folders, on_end=on_end).parent
+
+
+def call_here(
+    calls: Sequence[Call], *, jobs: int | None, on_end: Callable[[int, P2N2SimError | None], object]
+) -> None:
+    """As `p2n2sim.processes.call_all`, in this process, which saves what another takes to start."""
+    for number, (function, arguments) in enumerate(calls):
+        failure = None
+        try:
+            function(*arguments)
+        except P2N2SimError as error:
+            failure = error
+        on_end(number, failure)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls are made here, one after the other."""
+    monkeypatch.setattr(work, "call_all", call_here)
