@@ -95,6 +95,7 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
         clip=data.clip if scenario.privacy.preprocessing.normalise == "exact" else None,
         leak_target=data.leak_target,
         history=data.history,
+        columns=data.columns,
         bounds=data.bounds,
         logarithm=data.logarithm,
         data_dir=Path(data_dir) if data_dir is not None else None,

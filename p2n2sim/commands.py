@@ -27,7 +27,7 @@ from p2n2sim.errors import DeliveryError, InputError, PartyLostError
 from p2n2sim.explore import OrderError, explore
 from p2n2sim.gate import run_twice
 from p2n2sim.paper.catalogue import select
-from p2n2sim.paper.evaluate import evaluate
+from p2n2sim.evaluation.evaluate import evaluate
 from p2n2sim.report.build import build
 from p2n2sim.report.comparison import footnotes, screens
 from p2n2sim.report.read import StoredComparison, read, read_events

@@ -62,7 +62,7 @@ class Prepared:
         return {
             "normalisation": self.normalisation,
             "private": self.private,
-            "epsilon": self.epsilon,
+            "epsilon": "inf" if math.isinf(self.epsilon) else self.epsilon,
             "delta": self.delta,
             "on": [what for what, _ in self.on],
             **({"kept": self.kept} if self.kept else {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,13 +13,14 @@ from scipy.special import expit, softmax
 from sklearn.metrics import roc_auc_score
 
 from p2n2sim.assemble import Setup
-from p2n2sim.budgeting import training_statement
+from p2n2sim.budgeting import told, training_statement
 from p2n2sim.guarantees import protected, statement
 from p2n2sim.messages import SERVER, Floats
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.parties.first_layer.homomorphic import SCHEMES
 from p2n2sim.parties.passes import Pass
 from p2n2sim.perturbing import parts
+from p2n2sim.preparing import for_training
 from p2n2sim.scenario.protocol import SHARED, WHOLE, protocol_name, under_engine
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
@@ -184,8 +186,20 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
 
 def _privacy(setup: Setup) -> dict[str, Any]:
     """What training spends, and what every adversary is left with."""
+    prepared, whole = setup.prepared, setup.scenario.privacy
+    setup = dataclasses.replace(setup, scenario=for_training(setup.scenario))
     trained = {} if setup.scenario.privacy.gradients.clip is None else privacy_statement(setup)
-    return trained | statement(setup)
+    said = trained | statement(setup)
+    if prepared.private:  # instead of exact means and deviations
+        said["assumes"] = [text for text in said.get("assumes", []) if "means and deviations" not in text]
+    if prepared.on:  # every row's scaled features, and so every message, depend on what was released there
+        for claim in [*said["per_adversary"], *([said["spent"]] if "spent" in said else [])]:
+            if claim["epsilon"] not in ("inf", 0.0):
+                claim["epsilon"] = told(claim["epsilon"] + prepared.epsilon)
+                claim["delta"] = (claim["delta"] or 0.0) + prepared.delta
+    if said.get("budget"):
+        said["budget"] |= {"epsilon": told(whole.epsilon or math.inf), "delta": whole.delta}
+    return said
 
 
 def privacy_statement(setup: Setup) -> dict[str, Any]:

@@ -6,6 +6,7 @@ PCG64, whose stream NumPy guarantees across versions (NEP 19), and from a stable
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from p2n2sim.data import mnist
 from p2n2sim.data.catalogue import load
 from p2n2sim.data.clean import Bounds, clean
+from p2n2sim.data.names import matching
 from p2n2sim.data.sets import Dataset, Table
 from p2n2sim.data.tabular import SUFFIXES, read, some_of
 from p2n2sim.errors import DataError, ScenarioError
@@ -41,6 +43,7 @@ def prepare(
     clip: float | None = None,
     leak_target: bool = False,
     history: int = 0,
+    columns: Sequence[str] = (),
     bounds: Bounds | None = None,
     logarithm: Sequence[str] = (),
     data_dir: Path | None = None,
@@ -66,6 +69,7 @@ def prepare(
         clip: with ``standardise``, the largest magnitude that a standardised value may have.
         leak_target: see ``load_distress``.
         history: see ``load_distress``.
+        columns: names or patterns of the features that are used; unless given, all.
         bounds: what numeric columns are held within, see ``clean``.
         logarithm: numeric columns whose long tails are drawn in, see ``clean``.
         data_dir: a directory to search before the usual ones.
@@ -81,7 +85,7 @@ def prepare(
     if source == mnist.NAME and test_fraction != USUAL_TEST_FRACTION:  # also where digits stand in for it
         raise ScenarioError("data.test_fraction", f"{source} has test rows of its own", "leave the key out")
     table = load(source, label=label, drop=drop, leak_target=leak_target, history=history, data_dir=data_dir)
-    table, ranges = clean(table, bounds or {}, logarithm)
+    table, ranges = clean(_only(table, columns), bounds or {}, logarithm)
     train, test = split_rows(table, test_fraction=test_fraction, seed=seed)
     train = train[: max(1, round(fraction * len(train)))]
     for part, rows in (("training", train), ("test", test)):
@@ -99,6 +103,24 @@ def prepare(
         classes=table.classes,
         image=table.image,
         ranges=ranges,
+    )
+
+
+def _only(table: Table, names: Sequence[str]) -> Table:
+    """The table with some of its columns, in its own order."""
+    if not names:
+        return table
+    found = {name: matching(table.feature_names, name) for name in names}
+    for name, numbers in found.items():
+        if not numbers:
+            raise ScenarioError("data.columns", f"no column is called {name!r}", "name columns of the data")
+    kept = sorted({number for numbers in found.values() for number in numbers})
+    return dataclasses.replace(
+        table,
+        X=np.ascontiguousarray(table.X[:, kept]),
+        feature_names=tuple(table.feature_names[number] for number in kept),
+        continuous=table.continuous[kept],
+        image=None,
     )
 
 

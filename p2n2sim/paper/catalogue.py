@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from p2n2sim.errors import InputError
-from p2n2sim.paper.item import Item
+from p2n2sim.evaluation.item import Item
 from p2n2sim.paper.items.audit import AUDIT
 from p2n2sim.paper.items.figure5 import FIGURE5
 from p2n2sim.paper.items.figure6 import FIGURE6

@@ -34,6 +34,7 @@ class Data(Section, frozen=True):
         clip: largest magnitude of a standardised feature.
         leak_target: count the distress data's target as a feature, which gives the paper's 556 columns
             and an AUC that means nothing.
+        columns: names or patterns of the features that are used; unless given, all.
         history: so many earlier periods of its company stand beside every row of the distress data.
         bounds: numeric column, or a pattern -> the smallest and the largest value that are let through, as
             publicly known.
@@ -53,6 +54,7 @@ class Data(Section, frozen=True):
     standardise: bool = True
     clip: Rate | None = None
     leak_target: bool = False
+    columns: tuple[str, ...] = ()
     history: Annotated[int, Meta(ge=0, le=13)] = 0
     bounds: dict[str, tuple[float, float]] = msgspec.field(default_factory=dict)
     logarithm: tuple[str, ...] = ()
