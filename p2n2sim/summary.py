@@ -21,6 +21,7 @@ from p2n2sim.parties.first_layer.homomorphic import SCHEMES
 from p2n2sim.parties.passes import Pass
 from p2n2sim.perturbing import parts
 from p2n2sim.preparing import for_training
+from p2n2sim.reliability import BINS, brier, calibration_error
 from p2n2sim.scenario.protocol import SHARED, WHOLE, protocol_name, under_engine
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
@@ -176,12 +177,22 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
         },
         "preprocessing": setup.prepared.statement(),
         "metrics": {name: float(last[name]) for name in kept},
+        **_calibration(setup, outcome),
         "baseline": {name: float(last[f"plain_{name}"]) for name in kept},
         **({"defender": outcome.defender} if outcome.defender else {}),
         **({"privacy": _privacy(setup)} if protected(scenario) else {}),
         **times_and_traffic(outcome.ledger, batches_frame(outcome), outcome.virtual_s),
         "views": {party: view._asdict() for party, view in outcome.ledger.views(outcome.parties).items()},
     }
+
+
+def _calibration(setup: Setup, outcome: Outcome) -> dict[str, Any]:
+    """How well the last predictions hold as probabilities, of two classes."""
+    last = [done.logits for done in outcome.passes if done.stage == "predict"]
+    if not last or last[-1].ndim == 2 or np.isnan(last[-1]).any():
+        return {}
+    y = setup.dataset.y_test
+    return {"calibration": {"brier": brier(y, last[-1]), "ece": calibration_error(y, last[-1]), "bins": BINS}}
 
 
 def _privacy(setup: Setup) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from p2n2sim.scenario.load import to_toml
 
 RUNS = "runs"
 
+
 def check_out(out: Path, edition: Edition) -> None:
     """Checks that a report may be written to a folder.
 

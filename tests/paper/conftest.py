@@ -9,10 +9,11 @@ import pytest
 
 from p2n2sim.errors import P2N2SimError
 from p2n2sim.evaluation import work
-from p2n2sim.paper.catalogue import select
-from p2n2sim.paper.edition import PAPER
 from p2n2sim.evaluation.evaluate import evaluate
+from p2n2sim.evaluation.select import select
 from p2n2sim.evaluation.work import OnEnd
+from p2n2sim.paper.catalogue import ITEMS
+from p2n2sim.paper.edition import PAPER
 from p2n2sim.processes import Call
 from tests import tiny
 
@@ -38,7 +39,7 @@ def write_scenarios(home: Path) -> Path:
 def evaluated(home: Path, out: str, items: str = BOTH, on_end: OnEnd = lambda *told: None) -> Path:
     """Makes the evaluation; returns the folder of its report."""
     folders = {"work": home / "work", "scenarios": home / "scenarios"}
-    return evaluate(PAPER, select(items), home / out, **folders, on_end=on_end).parent
+    return evaluate(PAPER, select(items, ITEMS), home / out, **folders, on_end=on_end).parent
 
 
 def call_here(

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from p2n2sim.evaluation.item import Evidence, Item, Section, Source, Table, Verdict
-from p2n2sim.paper.numbers import GUESSED_EPOCHS, PAPER, tolerance
 from p2n2sim.evaluation.repeats import aucs, mean_and_spread
+from p2n2sim.paper.numbers import GUESSED_EPOCHS, PAPER, tolerance
 from p2n2sim.report.provenance import data_line
 from p2n2sim.report.text import listed
 from p2n2sim.scenario.sections import Scenario
