@@ -247,7 +247,8 @@ def privacy_sentence(summary: Mapping[str, Any]) -> str:
     exposed = any(claim["epsilon"] == "inf" for claim in said["per_adversary"])
     return (
         f"the released model spends {spent} ({sampler['name']} sampling, {sampler['steps']} steps, noise "
-        f"{mechanism['noise_multiplier']:.4g}; {_number(sampler['epsilon_batches_known'])} if batches are known)"
+        f"{mechanism['noise_multiplier']:.4g}; "
+        f"{_number(sampler['epsilon_batches_known'])} if batches are known)"
         + ("; against some parties it is infinite" if exposed else "")
     )
 

@@ -135,7 +135,7 @@ def _groups(path: Path, source: Source, quick: bool) -> list[Group]:
 
 
 def _changed(scenario: Scenario, changes: Mapping[str, Any], where: str) -> Scenario:
-    """With other values of swept keys, a list each, and of other keys; a swept key of None is swept no more."""
+    """With other values of swept keys, a list each, and of other keys; one of None is swept no more."""
     swept = {key: value for key, value in scenario.sweep.items() if changes.get(key, value) is not None}
     swept |= {key: tuple(changes[key]) for key in swept if key in changes}
     tree = to_tree(msgspec.structs.replace(scenario, sweep=swept))

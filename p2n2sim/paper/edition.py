@@ -16,9 +16,9 @@ PAPER: Final = Edition(
         "Times are virtual time of the simulated protocol unless they are called processor time: bytes over "
         "the link's rate, its latency, and local work charged from operation counts over the machine profile "
         "reference (one core of a cloud server with AVX-512, measured once and rounded: 4e9 ring "
-        "multiply-adds, 5.5e9 floating-point operations, 5e9 random bytes and 3e10 moved bytes a second, 15 µs "
-        "a message). They do not depend on the computer. Processor times do, and nothing else here but the "
-        "times that summary.json calls wall or processor time.",
+        "multiply-adds, 5.5e9 floating-point operations, 5e9 random bytes and 3e10 moved bytes a second, 15 "
+        "µs a message). They do not depend on the computer. Processor times do, and nothing else here but "
+        "the times that summary.json calls wall or processor time.",
         "Each figure has its numbers as CSV. Their column run names the folder in runs/ that a number comes "
         "from: summary.json is what the run said of itself, scenario.toml runs it again.",
     ),

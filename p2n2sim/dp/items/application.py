@@ -1,4 +1,4 @@
-"""One application: AUC and calibration by epsilon, with and without the other holder, and what attacks get."""
+"""One application: AUC and calibration by epsilon, with and without the other holder, and attacks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ EPSILON, SEED = "privacy.epsilon", "train.seed"
 EPSILONS = [0.5, 1.0, 3.0, 8.0, float("inf")]
 _SIZE = (7.2, 4.0)  # inches
 _RULE = (
-    "shown if the mean AUC at epsilon {known:g} is above one half by more than two standard deviations of its "
-    "repeats, and that without noise is not below it by more than two."
+    "shown if the mean AUC at epsilon {known:g} is above one half by more than two standard deviations of "
+    "its repeats, and that without noise is not below it by more than two."
 )
 _ATTACKS = Step(STEP, attacks, {"kinds": ["membership", "labels", "recovery"], "shadows": 4})
 
 
 def table_of(runs: Sequence[Finished]) -> pd.DataFrame:
-    """A row for every run: ``epsilon``, ``seed``, ``auc``, ``plain_auc``, ``brier``, ``ece``, ``noise``, ``run``."""
+    """A row for every run, columns epsilon, seed, auc, plain_auc, brier, ece, noise and run."""
     return pd.DataFrame(
         [
             {
@@ -50,8 +50,8 @@ def _present(evidence: Evidence, *, name: str, paper: str) -> Section:
     numbers = pd.concat([both.assign(features="both holders"), alone.assign(features="label's owner alone")])
     told = evidence[name][0].summary
     caption = (
-        f"Mean ± standard deviation of the repeats over seeds (split, weights, batches and noise); without: the "
-        f"model of the label's owner's columns alone, of fewer repeats. ECE over ten bins of equally many rows. "
+        f"Mean ± standard deviation of the repeats over seeds (split, weights, batches and noise); without: "
+        f"the model of the label's owner's columns alone, of fewer repeats. ECE over ten bins of equal size. "
         f"{data_line(told['data'])} Preprocessing: {told['preprocessing']['normalisation']}."
     )
     return Section(
@@ -63,7 +63,7 @@ def _present(evidence: Evidence, *, name: str, paper: str) -> Section:
 
 
 def _verdict(both: pd.DataFrame) -> Verdict:
-    groups = {epsilon: group["auc"] for epsilon, group in both.groupby("epsilon")}
+    groups = {float(str(epsilon)): group["auc"] for epsilon, group in both.groupby("epsilon")}
     known = 3.0 if 3.0 in groups else float(min(groups))
     with_noise, without = groups[known], groups[max(groups)]
     margin = 2 * max(spread(with_noise), spread(without))
@@ -79,7 +79,7 @@ def _verdict(both: pd.DataFrame) -> Verdict:
 def _utility(
     name: str, both: pd.DataFrame, alone: pd.DataFrame, numbers: pd.DataFrame, caption: str
 ) -> Table:
-    others = {epsilon: group for epsilon, group in alone.groupby("epsilon")}
+    others = dict(iter(alone.groupby("epsilon")))
     rows = []
     for epsilon, group in both.groupby("epsilon"):
         other = others.get(epsilon)
@@ -153,14 +153,14 @@ def _attacked(name: str, runs: Sequence[Finished]) -> Table:
     ]
     head = ["epsilon", "attack", "adversary", "target", "strongest", "reaches", "a guess"]
     caption = (
-        "The strongest of every kind. Membership is asked of the released model; labels and inputs of what the "
-        "server sees in the last epoch, which DP-SGD does not protect: no epsilon is claimed against it, and "
-        "the attacks show it."
+        "The strongest of every kind. Membership is asked of the released model; labels and inputs of what "
+        "the server sees in the last epoch, which DP-SGD does not protect: no epsilon is claimed against it, "
+        "and the attacks show it."
     )
     return Table(f"{name}-attacks", "What the strongest attack still gets", frame, head, rows, caption)
 
 
-def strongest(frame: pd.DataFrame) -> list[Mapping[str, Any]]:
+def strongest(frame: pd.DataFrame) -> list[dict[Any, Any]]:
     """Of every epsilon and kind of attack the finding that is furthest from a guess.
 
     Args:
@@ -170,7 +170,7 @@ def strongest(frame: pd.DataFrame) -> list[Mapping[str, Any]]:
     for _, group in frame.groupby(["epsilon", "kind"], sort=False):
         lower = bool(group["lower_is_stronger"].iloc[0])
         place = group["value"].idxmin() if lower else group["value"].idxmax()
-        rows.append(group.loc[place].to_dict())
+        rows.append(group.to_dict("index")[place])
     return rows
 
 
@@ -228,8 +228,8 @@ CREDIT = application(
 LOAN = application(
     "loan",
     "Loan assessment",
-    "\"accurate assessment and analysis of users' personal information can be conducted while preserving user "
-    'privacy".',
+    "\"accurate assessment and analysis of users' personal information can be conducted while preserving "
+    'user privacy".',
     {
         "data.columns": ["LIMIT_BAL", "AGE", "SEX", "EDUCATION", "MARRIAGE", "PAY_0"],
         "data.split": [["LIMIT_BAL", "PAY_0"], ["AGE", "SEX", "EDUCATION", "MARRIAGE"]],

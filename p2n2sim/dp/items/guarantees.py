@@ -1,4 +1,4 @@
-"""Who is promised what: an epsilon for every adversary, what collusion costs, and what sampling amplifies."""
+"""Who is promised what: an epsilon for every adversary, what collusion costs, what sampling amplifies."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pandas as pd
 from p2n2sim.evaluation.item import Evidence, Item, Section, Source, Table, Verdict
 
 _RULE = (
-    "shown if with exact h1 the server's epsilon is said to be infinite, while with noise on h1 it is a number, "
-    "and Poisson sampling spends less than shuffled batches of the same noise."
+    "shown if with exact h1 the server's epsilon is said to be infinite, while with noise on h1 it is a "
+    "number, and Poisson sampling spends less than shuffled batches of the same noise."
 )
 _KINDS = {"gradients": "noise on gradients", "both": "noise on gradients and on h1"}
 
@@ -62,21 +62,21 @@ def _verdict(claims: pd.DataFrame, samplers: pd.DataFrame) -> Verdict:
     spent = samplers.set_index("sampler")["secret"]
     shown = exact == float("inf") and noisy < float("inf") and spent["poisson"] < spent["shuffled"]
     reason = (
-        f"Against the server all features of a training row have epsilon {exact:g} by DP-SGD alone and {noisy:.3g} "
-        f"with noise on h1; the same noise spends {spent['poisson']:.3g} with Poisson sampling and "
-        f"{spent['shuffled']:.3g} with shuffled batches."
+        f"Against the server all features of a training row have epsilon {exact:g} by DP-SGD alone and "
+        f"{noisy:.3g} with noise on h1; the same noise spends {spent['poisson']:.3g} with Poisson sampling "
+        f"and {spent['shuffled']:.3g} with shuffled batches."
     )
     return Verdict("shown" if shown else "not shown", reason, _RULE)
 
 
 def _adversaries(claims: pd.DataFrame) -> Table:
     rows = []
-    for (adversary, about), group in claims.groupby(["adversary", "about"], sort=False):
+    for key, group in claims.groupby(["adversary", "about"], sort=False):
         own = group.set_index("noise")
         cells = [
-            f"{own.loc[title, 'epsilon']:.3g}" if title in own.index else "–" for title in _KINDS.values()
+            f"{float(own['epsilon'][title]):.3g}" if title in own.index else "–" for title in _KINDS.values()
         ]
-        rows.append([str(adversary), str(about), *cells, str(group["reason"].iloc[-1])])
+        rows.append([*map(str, key), *cells, str(group["reason"].iloc[-1])])
     head = ["adversary", "about", *_KINDS.values(), "why (of the last)"]
     caption = (
         "A row is replaced. Infinite: nothing is promised. The outsider gets the weights and nothing else."

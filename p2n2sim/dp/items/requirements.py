@@ -1,4 +1,4 @@
-"""The four protection requirements of the second paper's section 3.1: which mechanism serves each, and a number."""
+"""The four protection requirements of the second paper's section 3.1: a mechanism and a number for each."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ def _present(evidence: Evidence) -> Section:
         [
             "privacy",
             "Clipping and noise in training, and the budget that is checked before it starts.",
-            f"The accountant: the released model spends epsilon {spent:.3g} with noise {noise:g}; the attacks "
-            "above are the empirical side.",
+            f"The accountant: the released model spends epsilon {spent:.3g} with noise {noise:g}; the "
+            "attacks above are the empirical side.",
         ],
         [
             "availability",
-            "Retries, checkpoints and restarts keep the training going; calibrated noise keeps the data useful.",
-            f"On links that lose and falsify messages it ends with the same weights: {'yes' if same else 'no'}, in "
-            f"{late:.2f} times the virtual time; AUC {hit.summary['metrics']['auc']:.3f} with noise and "
+            "Retries, checkpoints and restarts keep training going; calibrated noise keeps data useful.",
+            f"On links that lose and falsify messages it ends with the same weights: "
+            f"{'yes' if same else 'no'}, in {late:.2f} times the virtual time; "
+            f"AUC {hit.summary['metrics']['auc']:.3f} with noise and "
             f"{hit.summary['baseline']['auc']:.3f} without.",
         ],
         [
@@ -70,11 +71,11 @@ def _present(evidence: Evidence) -> Section:
     return Section(
         Verdict(
             "shown" if same else "not shown",
-            f"The weights of both runs are {'equal' if same else 'different'}, the disturbed one took {late:.2f} times "
-            "as long.",
+            f"The weights of both runs are {'equal' if same else 'different'}, the disturbed one took "
+            f"{late:.2f} times as long.",
             _RULE,
         ),
-        "Section 3.1 asks for data privacy, data availability, data integrity and data application protection.",
+        "Section 3.1 asks for protection of data privacy, availability, integrity and application.",
         tables=[
             Table(
                 "requirements",

@@ -1,4 +1,4 @@
-"""Tuning: the clipping norm at a fixed epsilon, the noise, the kind of model, and what preprocessing spends."""
+"""Tuning: the clipping norm at a fixed epsilon, the noise, the model, and what preprocessing spends."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from p2n2sim.report.provenance import data_line
 CLIP, NOISE = "privacy.gradients.clip", "privacy.gradients.noise_multiplier"
 KIND, SEED = "model.kind", "train.seed"
 _RULE = (
-    "shown if more noise spends less at every step of the sweep, and the smallest noise has a mean AUC that is "
-    "not below the largest noise's."
+    "shown if more noise spends less at every step of the sweep, and the smallest noise has a mean AUC that "
+    "is not below the largest noise's."
 )
 
 
@@ -68,8 +68,8 @@ def _present(evidence: Evidence) -> Section:
     auc = frame.groupby(NOISE)["auc"].mean().sort_index()
     shown = bool((spent.diff().dropna() < 0).all()) and auc.iloc[0] >= auc.iloc[-1]
     reason = (
-        f"Noise multipliers from {spent.index[0]:g} to {spent.index[-1]:g} spend from {spent.iloc[0]:.3g} down to "
-        f"{spent.iloc[-1]:.3g} and leave an AUC from {auc.iloc[0]:.3f} to {auc.iloc[-1]:.3f}."
+        f"Noise multipliers from {spent.index[0]:g} to {spent.index[-1]:g} spend from {spent.iloc[0]:.3g} "
+        f"down to {spent.iloc[-1]:.3g} and leave an AUC from {auc.iloc[0]:.3f} to {auc.iloc[-1]:.3f}."
     )
     return Section(
         Verdict("shown" if shown else "not shown", reason, _RULE),
