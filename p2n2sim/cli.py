@@ -295,8 +295,55 @@ def paper_command(
     quiet: Quiet = False,
 ) -> None:
     """Make the P2N2 paper's tables and figures again. Continues where it stopped."""
-    _commands().run_paper(
-        out, items, work=work, scenarios=scenarios, quick=quick, data_dir=data, jobs=jobs, quiet=quiet
+    from p2n2sim.paper.catalogue import ITEMS  # noqa: PLC0415
+    from p2n2sim.paper.edition import PAPER  # noqa: PLC0415
+
+    _commands().run_evaluation(
+        PAPER,
+        ITEMS,
+        out,
+        items,
+        work=work,
+        scenarios=scenarios,
+        quick=quick,
+        data_dir=data,
+        jobs=jobs,
+        quiet=quiet,
+    )
+
+
+@app.command("dp")
+def dp_command(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")],
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats, epochs and points.")] = False,
+    items: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Which tables and figures; by default all.")
+    ] = None,
+    data: DataDir = None,
+    jobs: Jobs = None,
+    work: Annotated[Path, typer.Option(metavar="DIR", help="Where finished runs are kept.")] = Path(
+        "runs/dp"
+    ),
+    scenarios: Annotated[
+        Path, typer.Option(metavar="DIR", help="The scenario files of the tables and figures.")
+    ] = Path("scenarios/dp"),
+    quiet: Quiet = False,
+) -> None:
+    """Show differential privacy in four financial applications. Continues where it stopped."""
+    from p2n2sim.dp.catalogue import ITEMS  # noqa: PLC0415
+    from p2n2sim.dp.edition import DP  # noqa: PLC0415
+
+    _commands().run_evaluation(
+        DP,
+        ITEMS,
+        out,
+        items,
+        work=work,
+        scenarios=scenarios,
+        quick=quick,
+        data_dir=data,
+        jobs=jobs,
+        quiet=quiet,
     )
 
 

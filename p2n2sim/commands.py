@@ -24,10 +24,11 @@ from p2n2sim.console import STAND_IN, RunProgress, comparison_tables, progress_b
 from p2n2sim.data.catalogue import catalogue
 from p2n2sim.data.fetch import fetch_creditcard
 from p2n2sim.errors import DeliveryError, InputError, PartyLostError
+from p2n2sim.evaluation.evaluate import evaluate
+from p2n2sim.evaluation.item import Edition, Item
+from p2n2sim.evaluation.select import select
 from p2n2sim.explore import OrderError, explore
 from p2n2sim.gate import run_twice
-from p2n2sim.paper.catalogue import select
-from p2n2sim.paper.evaluate import evaluate
 from p2n2sim.report.build import build
 from p2n2sim.report.comparison import footnotes, screens
 from p2n2sim.report.read import StoredComparison, read, read_events
@@ -352,7 +353,9 @@ def _showing_points(
             raise
 
 
-def run_paper(
+def run_evaluation(
+    edition: Edition,
+    known: Sequence[Item],
     out: Path,
     names: str | None,
     *,
@@ -363,17 +366,18 @@ def run_paper(
     jobs: int | None,
     quiet: bool,
 ) -> None:
-    """Runs what is missing of the paper's evaluation and renders its report."""
-    items, err = select(names), Console(stderr=True, quiet=quiet)
+    """Runs what is missing of an evaluation and renders its report."""
+    items, err = select(names, known), Console(stderr=True, quiet=quiet)
     try:
         with progress_bar(err) as bar:
-            task = bar.add_task("paper", total=None)
+            task = bar.add_task(edition.command, total=None)
 
             def show(name: str, done: int, total: int) -> None:
                 bar.update(task, completed=done, total=total)
                 _say(err, f"{done}/{total} {name}")
 
             page = evaluate(
+                edition,
                 items,
                 out,
                 work=work,

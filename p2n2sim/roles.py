@@ -14,6 +14,7 @@ from p2n2sim.messages import SERVER, Floats
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.net.network import Network
+from p2n2sim.nn.sequences import hold_to
 from p2n2sim.parties.data_holder import data_holder
 from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.parties.label_owner import label_owner
@@ -89,6 +90,9 @@ def tasks_of(
     tasks: dict[str, Coroutine[Any, Any, None]] = {}
     for name, block in zip(layer.holders, setup.blocks, strict=True):
         theta = setup.parts.theta[block]  # (k_i, n), a view: trained in place
+        optimiser = descent.of(name, [theta])
+        if setup.parts.pattern is not None:
+            hold_to(optimiser, theta, setup.parts.pattern[block])
         batches = partial(
             _data_holder,
             join[name],
@@ -96,7 +100,7 @@ def tasks_of(
             partial(data_holder, join[name], _until_crash(setup, name, on_crash, happened)),
             theta=theta,
             first_layer=member.holder(join[name], setting),
-            optimiser=descent.of(name, [theta]),
+            optimiser=optimiser,
             defender=defences.of(join[name]),
             clip=inputs.clip(),
             perturbed=perturbing.holder(join[name]),

@@ -84,6 +84,7 @@ class Scene:
             fraction=data.fraction,
             test_fraction=data.test_fraction,
             leak_target=data.leak_target,
+            history=data.history,
             data_dir=data_dir,
         )
 

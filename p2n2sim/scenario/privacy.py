@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from p2n2sim.scenario.inputs import Features, FirstHidden, Labels
+from p2n2sim.scenario.preprocessing import Preprocessing
 from p2n2sim.scenario.section import Rate, Section
 
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -44,6 +45,7 @@ class Privacy(Section, frozen=True):
         features: noise on features, at their holders.
         labels: randomized response, at their owner.
         h1: noise on the first layer's product.
+        preprocessing: what happens to features before training.
     """
 
     epsilon: Rate | None = None
@@ -52,3 +54,4 @@ class Privacy(Section, frozen=True):
     features: Features = Features()
     labels: Labels = Labels()
     h1: FirstHidden = FirstHidden()
+    preprocessing: Preprocessing = Preprocessing()
