@@ -2,7 +2,7 @@
 
 Ratios of processor time, protected over unprotected, of the same run, interleaved:
 
-- the holder's backward step: dL/dh1 and its rows to new weights theta_i, with clipping and noise; at most 1.5;
+- the holder's backward step: dL/dh1 and its rows to new weights theta_i, clipped and noised; at most 1.5;
 - a whole training batch with everybody in it; the protocol around the gradients is the same.
 
     python benchmarks/perturbation.py

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from p2n2sim.assemble import Setup
 from p2n2sim.budgeting import told, training_statement
 from p2n2sim.guarantees import protected, statement
-from p2n2sim.messages import SERVER, Floats
+from p2n2sim.messages import Floats
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.parties.first_layer.homomorphic import SCHEMES
 from p2n2sim.parties.passes import Pass

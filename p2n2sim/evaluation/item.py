@@ -26,6 +26,11 @@ Calculation = Callable[[Path, Path | None, Mapping[str, Any]], Mapping[str, Any]
 "JSON."""
 
 
+ATTACKS = "attacks"
+"""The step whose result is kept with a run as ``attacks.json``, but for what is under `PICTURES`."""
+PICTURES = "pictures"
+
+
 @dataclass(frozen=True)
 class Edition:
     """What a report is of.

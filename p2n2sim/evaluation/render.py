@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from p2n2sim import folder
-from p2n2sim.evaluation.item import Edition, Evidence, Finished, Item, Table
+from p2n2sim.evaluation.item import ATTACKS, PICTURES, Edition, Evidence, Finished, Item, Table
 from p2n2sim.report.build import FIGURES, PAGE, README, check_free, environment, write_exhibit
 from p2n2sim.report.text import without_folders
 from p2n2sim.scenario.load import to_toml
@@ -81,6 +81,9 @@ def _keep(run: Finished, target: Path) -> None:
     told = run.told
     (target / folder.SUMMARY).write_text(without_folders(folder.to_json(told.summary)), "utf-8")
     (target / "scenario.toml").write_text(without_folders(to_toml(told.scenario)), "utf-8")
+    if (attacks := run.found.get(ATTACKS)) is not None:
+        kept = {name: value for name, value in attacks.items() if name != PICTURES}
+        (target / "attacks.json").write_text(without_folders(folder.to_json(kept)), "utf-8")
 
 
 def _section(item: Item, evidence: Evidence, out: Path) -> dict[str, Any]:

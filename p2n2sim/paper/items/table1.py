@@ -140,7 +140,7 @@ def verdict(frames: Mapping[tuple[str, str], pd.DataFrame]) -> Verdict:
     """The verdict on Table 1.
 
     Args:
-        frames: (key of `PAPER`, ``literal`` or ``chosen``) -> the repeats, see `p2n2sim.evaluation.repeats.aucs`.
+        frames: (key of `PAPER`, ``literal`` or ``chosen``) -> the repeats, see `aucs`.
     """
     rule = _RULE.format(**{data: tolerance(one) for data, one in PAPER.items()})
     good = {key: near(frame, key[0]) for key, frame in frames.items()}
