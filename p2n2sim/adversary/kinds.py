@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from p2n2sim.adversary.scene import Matrix, Scene, epochs_of, forward_labels, is_gradient
+from p2n2sim.adversary.observed import observations, pixels
+from p2n2sim.adversary.scene import Matrix, Scene, forward_labels, is_gradient
 from p2n2sim.assemble import build_parts
 from p2n2sim.attacks.labels import LabelMaterial, infer
 from p2n2sim.attacks.membership import Shadows, attack_membership, train_shadows
@@ -27,8 +28,6 @@ from p2n2sim.state import plain_optimiser
 
 STAGES: tuple[Stage, ...] = ("train", "predict")
 WHERE = {"train": "training rows", "predict": "test rows"}
-EPOCHS = 8
-"""Most epochs that an adversary puts beside each other."""
 QUERIES = "queries"
 """The adversary of membership inference, who is no party."""
 USUAL_PROPERTY = "Amount"
@@ -76,95 +75,60 @@ def recovery(scene: Scene, party: str, asked: Asked, on_attack: OnAttack) -> Ite
     Raises:
         NotPossibleError: it was given nothing of them.
     """
+    for material, target in recovery_targets(scene, party, asked):
+        yield recover(material, seed=asked.seed, adversary=party, target=target, on_attack=on_attack)
+
+
+def recovery_targets(
+    scene: Scene, party: str, asked: Asked, stages: Sequence[Stage] = STAGES
+) -> Iterator[tuple[Material, str]]:
+    """What a party can try to recover: the material of the attacks, and the target in words.
+
+    Args:
+        scene: the run.
+        party: the adversary.
+        asked: how much is leaked.
+        stages: whose rows are wanted.
+
+    Raises:
+        NotPossibleError: it was given nothing of hidden layers.
+    """
     others = scene.others(party)
-    for stage, what, observed, theta in _observations(scene, party):
+    for stage, what, observed, theta in _observations(scene, party, stages):
         X, image = scene.X(stage)[:, others], scene.setup.dataset.image
         if image is not None and len(others) == scene.setup.dataset.features:
-            order = _pixels(scene.setup.dataset.feature_names)
+            order = pixels(scene.setup.dataset.feature_names)
             X, theta = X[:, order], None if theta is None else theta[order]
         else:
             image = None
         leaked, scored = _leak(scene, stage, asked)
         own = scene.block(party)
         whose = "X" if own is None else "the other holders' columns"
-        yield recover(
-            Material(
-                observed,
-                X,
-                leaked,
-                scored,
-                y=scene.y(stage),
-                own=None if own is None else scene.X(stage)[:, own],
-                theta=theta,
-                image=image,
-            ),
-            seed=asked.seed,
-            adversary=party,
-            target=f"{whose} of {WHERE[stage]} from {what}",
-            on_attack=on_attack,
+        material = Material(
+            observed,
+            X,
+            leaked,
+            scored,
+            y=scene.y(stage),
+            own=None if own is None else scene.X(stage)[:, own],
+            theta=theta,
+            image=image,
         )
+        yield material, f"{whose} of {WHERE[stage]} from {what}"
 
 
-def _observations(scene: Scene, party: str) -> Iterator[tuple[Stage, str, Matrix, Matrix | None]]:
-    """Stage, name, what was seen of every row, and theta of the columns that are not the party's own."""
-    view, found = scene.views[party], False
-    for stage in STAGES:
-        labels = forward_labels(view, stage)
-        if not labels:
-            continue
-        found = True
-        epochs = epochs_of(view.seen[stage, labels[0]])
-        yield (
-            stage,
-            ", ".join(labels),
-            _by_epochs(scene, party, stage, labels, epochs[-1:]),
-            _theta(scene, party, labels),
-        )
-        if len(epochs) > 1:
-            some = epochs[-EPOCHS:]
-            what = f"{', '.join(labels)} of {len(some)} epochs"
-            yield stage, what, _by_epochs(scene, party, stage, labels, some), None
+def _observations(
+    scene: Scene, party: str, stages: Sequence[Stage] = STAGES
+) -> list[tuple[Stage, str, Matrix, Matrix | None]]:
+    """As `observations`, at least one."""
+    found = list(observations(scene, party, stages))
     if not found:
         raise NotPossibleError(
             f"--adversary {party}",
             f"{party} was given nothing of a hidden layer that could be turned back into inputs",
             "name another party, or another --kind",
         )
-
-
-def _by_epochs(scene: Scene, party: str, stage: Stage, labels: list[str], epochs: list[int]) -> Matrix:
-    """Some epochs' values side by side, a row for each row; a holder takes its own summand off h1."""
-    own, view, out = scene.block(party), scene.views[party], []
-    for epoch in epochs:
-        for label in labels:
-            _, values, _ = view.seen[stage, label].by_row(epoch)
-            wide = values.astype(np.float64)
-            if own is not None and label == "h1":
-                wide = wide - scene.X(stage)[:, own] @ scene.theta()[own]
-            out.append(wide)
-    return np.hstack(out)
-
-
-def _theta(scene: Scene, party: str, labels: list[str]) -> Matrix | None:
-    """What the unknown columns are multiplied with to give what was seen; nothing if that is not linear."""
-    theta, parts = scene.theta(), []
-    for label in labels:
-        if label == "h1":
-            parts.append(theta)
-            continue
-        holder = label.removeprefix("X_i theta_i (").removesuffix(")")
-        if holder == label:
-            return None
-        part, block = np.zeros_like(theta), scene.block(holder)
-        part[block] = theta[block]
-        parts.append(part)
-    return np.hstack(parts)[scene.others(party)]
-
-
-def _pixels(names: tuple[str, ...]) -> NDArray[np.intp]:
-    """The columns of an image, line by line."""
-    places = np.array([[int(part) for part in name.split(",")] for name in names])
-    return np.lexsort((places[:, 1], places[:, 0]))
+    return found
 
 
 def labels(scene: Scene, party: str, asked: Asked, on_attack: OnAttack) -> Iterator[Finding]:

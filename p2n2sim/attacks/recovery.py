@@ -55,6 +55,7 @@ def recover(
     target: str,
     learners: Mapping[str, Learner] = LEARNERS,
     on_attack: Callable[[str], object] = lambda name: None,
+    on_guess: Callable[[str, Matrix], object] = lambda name, guess: None,
 ) -> Finding:
     """Runs every attacker and judges it on rows that were not leaked.
 
@@ -65,6 +66,7 @@ def recover(
         target: what is recovered from what, for the report.
         learners: attackers that learn from leaked pairs.
         on_attack: told of every attacker before it begins.
+        on_guess: given the guesses of the scored rows, (m, k), of every attacker that learns from pairs.
     """
     X, leaked, scored = material.X, material.leaked, material.scored
     truth, judge = X[scored], _Judge(material)
@@ -73,6 +75,7 @@ def recover(
     for name, learn in learners.items():
         on_attack(name)
         guess = learn(material.seen[leaked], X[leaked], seed)(material.seen[scored])
+        on_guess(name, guess)
         score = judge(name, PAIRS, guess)
         if not scores or score.metrics["mse"] < min(other.metrics["mse"] for other in scores):
             best = guess

@@ -119,6 +119,16 @@ def paper_mlp(H: Matrix, X: Matrix, seed: int) -> Attacker:
     return _network(H, X, seed, rate=0.01)
 
 
+def slower_mlp(H: Matrix, X: Matrix, seed: int) -> Attacker:
+    """The same network with rate 0.001 and observations divided by their standard deviation, all by one.
+
+    At rate 0.01 Adam may leave the network with nothing but the mean of X where H is wide.
+    """
+    scale = float(H.std()) or 1.0
+    inner = _network(H / scale, X, seed, rate=0.001)
+    return lambda new: inner(new / scale)
+
+
 def whitened_mlp(H: Matrix, X: Matrix, seed: int) -> Attacker:
     """The same network on whitened observations and standardised targets, with rate 0.001."""
     white, mean = whitening(H), X.mean(axis=0)

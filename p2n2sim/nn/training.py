@@ -53,5 +53,9 @@ def squared_norms(rows: Floats) -> Floats:
 
 
 def forward_flops(module: nn.Module, rows: int) -> int:
-    """Multiply and add for every weight and row: the count for stacks of linear layers."""
-    return 2 * rows * sum(parameter.numel() for parameter in module.parameters())
+    """Multiply and add for every weight and row: the count for stacks of linear layers.
+
+    A module that uses its weights several times in a row says so in its attribute ``uses_of_a_weight``.
+    """
+    uses: int = getattr(module, "uses_of_a_weight", 1)
+    return 2 * rows * uses * sum(parameter.numel() for parameter in module.parameters())

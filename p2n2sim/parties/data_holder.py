@@ -16,6 +16,7 @@ from p2n2sim.nn.optimisers import update_flops
 from p2n2sim.nn.training import product
 from p2n2sim.parties.defence import Defender
 from p2n2sim.parties.perturbation.holder import HolderPerturbation
+from p2n2sim.parties.row_clip import RowClip
 from p2n2sim.parties.schedule import Batch
 
 
@@ -39,6 +40,7 @@ async def data_holder(
     optimiser: torch.optim.Optimizer,
     *,
     defender: Defender | None = None,
+    clip: RowClip | None = None,
     perturbed: HolderPerturbation | None = None,
     on_batch: Callable[[Batch], object] = lambda batch: None,
 ) -> None:
@@ -53,6 +55,7 @@ async def data_holder(
         first_layer: the protocol by which the server comes to know h1.
         optimiser: over theta alone.
         defender: what the holders add to the loss, if anything.
+        clip: what bounds its summand of h1, if anything.
         perturbed: clips rows' gradients and adds noise, if anybody does.
         on_batch: told of every batch as it begins.
     """
@@ -63,6 +66,9 @@ async def data_holder(
         on_batch(batch)
         training = batch.stage == "train"
         X = np.take(X_train if training else X_test, batch.rows, axis=0)  # (m, k_i); faster than X[rows]
+        if clip is not None:
+            weights = theta.numpy()
+            X = await me.compute(partial(clip, X, weights), clip.cost(len(X), weights), label="clip rows")
         await first_layer.forward(X, theta.numpy(), batch.step)  # Algorithm 2 line 4
         if training:
             added = None

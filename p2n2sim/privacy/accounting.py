@@ -7,6 +7,7 @@ step is only called amplified by sampling when its rows were sampled that way.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -165,6 +166,15 @@ def epsilon(
     events = [step.event(method) for step in steps]
     if any(isinstance(event, dp_event.NonPrivateDpEvent) for event in events):
         return math.inf
+    return _epsilon(tuple(steps), delta, method, relation, interval)
+
+
+@functools.lru_cache(maxsize=4096)
+def _epsilon(
+    steps: tuple[Steps, ...], delta: float, method: Method, relation: Relation, interval: float
+) -> float:
+    """A function of its arguments that takes a second; a run, its repeats and its attacks ask it again."""
+    events = [step.event(method) for step in steps]
     if not delta and all(isinstance(step, LaplaceSteps | PureSteps) for step in steps):
         return sum(step.epsilon * step.count for step in steps if isinstance(step, LaplaceSteps | PureSteps))
     made = accountant(method, relation, interval=interval)

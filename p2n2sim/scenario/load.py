@@ -19,7 +19,9 @@ from p2n2sim.errors import InputError, ScenarioError
 from p2n2sim.scenario.defences import check_defences
 from p2n2sim.scenario.explain import explain, is_key, shown
 from p2n2sim.scenario.faults import check_faults, without_restarts
+from p2n2sim.scenario.input_noise import check_inputs
 from p2n2sim.scenario.links import check_network
+from p2n2sim.scenario.model import check_model
 from p2n2sim.scenario.perturbation import check_privacy
 from p2n2sim.scenario.protocol import check_protocol, check_record
 from p2n2sim.scenario.sections import Scenario, convert
@@ -251,18 +253,13 @@ def _check(scenario: Scenario) -> None:
             f"{scenario.data.label_owner!r} is no data holder",
             f"name {_some(holders)}",
         )
-    model = scenario.model
-    if len(model.activation_list) != len(model.hidden):
-        raise ScenarioError(
-            "model.activations",
-            f"{len(model.activation_list)} activations for {len(model.hidden)} hidden layers",
-            "give one for all, or one for each",
-        )
+    check_model(scenario.model)
     check_network(scenario)
     check_protocol(scenario)
     check_training(scenario)
     check_defences(scenario)
     check_privacy(scenario)
+    check_inputs(scenario, holders)
     check_record(scenario, holders)
     check_faults(scenario.fault, holders, authenticated=scenario.network.authenticate)
     if scenario.protocol.shadow and (scenario.train.checkpoint_every or not without_restarts(scenario.fault)):

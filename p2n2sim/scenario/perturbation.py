@@ -22,6 +22,7 @@ def check_privacy(scenario: Scenario) -> None:
             f"found {privacy.epsilon:g}, but nothing is perturbed that would keep to it",
             "privacy.gradients.clip would do",
         )
+    _check_preprocessing(scenario)
     if privacy.gradients.clip is None:
         _check_unused(scenario)
     else:
@@ -31,6 +32,31 @@ def check_privacy(scenario: Scenario) -> None:
 def spends(scenario: Scenario) -> bool:
     """Whether anything is perturbed for which a budget is needed."""
     return scenario.privacy.gradients.clip is not None
+
+
+def _check_preprocessing(scenario: Scenario) -> None:
+    """Its part of the budget, and what may be done with it."""
+    settings, limited = scenario.privacy.preprocessing, (scenario.privacy.epsilon or math.inf) < math.inf
+    key = "privacy.preprocessing"
+    noisy = settings.normalise == "moments" or bool(settings.keep)
+    if settings.normalise == "exact" and (settings.keep or settings.share):
+        raise ScenarioError(
+            f"{key}.normalise",
+            "exact statistics are not private, so that no part of a budget makes sense before them",
+            "'moments' or 'bounds' would do",
+        )
+    if settings.normalise != "exact" and not scenario.data.standardise:
+        raise ScenarioError(f"{key}.normalise", "data.standardise is false", "'exact' would do")
+    if limited and noisy and not settings.share:
+        raise ScenarioError(f"{key}.share", "found 0, but statistics are released", "0.1 would do")
+    if settings.share and not noisy:
+        raise ScenarioError(f"{key}.share", f"found {settings.share:g}, but nothing is spent", "0 would do")
+    if settings.keep and len(settings.keep) != scenario.data.holders:
+        raise ScenarioError(
+            f"{key}.keep",
+            f"{len(settings.keep)} numbers for {scenario.data.holders} holders",
+            "give one for each holder",
+        )
 
 
 def _check_unused(scenario: Scenario) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from p2n2sim.scenario.inputs import Features, FirstHidden, Labels
+from p2n2sim.scenario.preprocessing import Preprocessing
 from p2n2sim.scenario.section import Rate, Section
 
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -40,8 +42,16 @@ class Privacy(Section, frozen=True):
             nothing is promised and what was spent is reported.
         delta: of the guarantee; below one over the number of training rows.
         gradients: noise on gradients.
+        features: noise on features, at their holders.
+        labels: randomized response, at their owner.
+        h1: noise on the first layer's product.
+        preprocessing: what happens to features before training.
     """
 
     epsilon: Rate | None = None
     delta: Probability | None = None
     gradients: Gradients = Gradients()
+    features: Features = Features()
+    labels: Labels = Labels()
+    h1: FirstHidden = FirstHidden()
+    preprocessing: Preprocessing = Preprocessing()

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from p2n2sim.errors import InputError
-from p2n2sim.paper import work
+from p2n2sim.evaluation import work
+from p2n2sim.evaluation.item import Item, Source, Step
+from p2n2sim.evaluation.plan import plan
+from p2n2sim.evaluation.work import finish
 from p2n2sim.paper.catalogue import ITEMS, select
-from p2n2sim.paper.item import Item, Source, Step
-from p2n2sim.paper.plan import plan
-from p2n2sim.paper.work import finish
 from p2n2sim.run import run
 from p2n2sim.scenario.load import load
 from p2n2sim.scenario.units import Bandwidth
