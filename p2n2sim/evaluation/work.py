@@ -109,7 +109,8 @@ def _finished(run: PlannedRun) -> Finished:
 def _run(toml: str, path: Path, data_dir: Path | None) -> None:
     """In another process: a run on one thread."""
     scenario = parse(tomllib.loads(toml), path.name)
-    folder.save(run(scenario, data_dir=data_dir, threads=1), path)
+    result = run(scenario, data_dir=data_dir, threads=1)
+    folder.save(result, path, views=result.views)
 
 
 def _calculate(
