@@ -198,6 +198,7 @@ def _draw(means: pd.DataFrame) -> Figure:
             )
             if defence in OF_PAPER.values():
                 axes.plot(line["papers"], line["test"], marker, color=colour, mfc="none", alpha=0.9)
+        axes.plot([], [], "o", color=style.INK, mfc="none", label="to the paper's MLP alone")
         for value, name in ((means["class_mean"].mean(), "class known"), (1.0, "means known")):
             axes.axvline(value, color=style.MUTED, linestyle=":", linewidth=1)
             axes.annotate(
@@ -211,7 +212,7 @@ def _draw(means: pd.DataFrame) -> Figure:
                 color=style.MUTED,
             )
         axes.set_xscale("log")
-        axes.set_xlabel("error left to the strongest attack, share of the means' error")
+        axes.set_xlabel("error left to the strongest attack, share of the means' error (right: more private)")
         axes.set_ylabel("test accuracy")
         figure.legend(loc="outside right upper")
     return figure
