@@ -10,7 +10,7 @@ P2N2_SWEEPS := fraud-bandwidth fraud-datasize
 FAMILY_RUNS := secureml
 FAMILY_SWEEPS := secret-layers holders triples
 
-.PHONY: demo test lint types contracts unit reports paper bench fidelity clean
+.PHONY: demo test lint types contracts unit reports paper dp bench fidelity clean
 
 demo: $(READY)
 	$(BIN)/p2n2sim run scenarios/fraud.toml --out runs/demo --force
@@ -44,6 +44,10 @@ reports: $(READY)
 	$(BIN)/p2n2sim report $(addprefix runs/reports/,compare $(FAMILY_RUNS) $(FAMILY_SWEEPS)) --out reports/family
 	cp runs/reports/fraud/picture.png docs/demo.png
 
+# Differential privacy in four financial applications; what is finished already in runs/dp is not run again.
+dp: $(READY)
+	$(BIN)/p2n2sim dp --out reports/dp
+
 # Every table and figure of the paper; what is finished already in runs/paper is not run again.
 paper: $(READY)
 	$(BIN)/p2n2sim paper --out reports/paper
@@ -52,6 +56,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/messages.py
 	$(BIN)/python benchmarks/ring.py
 	$(BIN)/python benchmarks/batch.py
+	$(BIN)/python benchmarks/perturbation.py
 	$(BIN)/python benchmarks/fuzz_wire.py
 	$(BIN)/python benchmarks/secret_layers.py
 

@@ -68,7 +68,12 @@ CASES = (
 FIRST_LAYERS = ("algorithm1", "algorithm1-prg", "algorithm1-masked-once", "masked-sum", "plaintext")
 
 
-def setup_of(case: Case, protocol: Mapping[str, object], activations: str = "sigmoid") -> tuple[Setup, Parts]:
+def setup_of(
+    case: Case,
+    protocol: Mapping[str, object],
+    activations: str = "sigmoid",
+    privacy: Mapping[str, object] | None = None,
+) -> tuple[Setup, Parts]:
     """A run of training batches on random data; the plain network starts from the same weights."""
     random = np.random.default_rng(0)
     rows = case.rows * (case.batches + 1)  # the first batch warms up
@@ -80,6 +85,7 @@ def setup_of(case: Case, protocol: Mapping[str, object], activations: str = "sig
             "model": {"hidden": case.hidden, "activations": activations},
             "train": {"epochs": 1, "batch_size": case.rows, "learning_rate": 1e-4},
             "protocol": protocol,
+            "privacy": privacy or {},
         },
         "benchmark",
     )

@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 import sys
 
+from p2n2sim.interrupt import INTERRUPTED, ending_at_once
+
 
 def main() -> None:
     """Runs the command line; Ctrl-C is answered from the first moment on, while it is still imported."""
     try:
-        importlib.import_module("p2n2sim.cli").main()
+        with ending_at_once():
+            cli = importlib.import_module("p2n2sim.cli")
+        cli.main()
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -15,19 +17,26 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from p2n2sim import messages
+from p2n2sim.budgeting import check_module, with_noise
+from p2n2sim.data.names import matching
 from p2n2sim.data.prepare import prepare
 from p2n2sim.data.sets import Dataset
 from p2n2sim.data.split import columns, columns_by_name, holder_names, strips
 from p2n2sim.errors import DataError, ScenarioError
 from p2n2sim.messages import DEALER, SERVER
 from p2n2sim.net.cpu import Cost
+from p2n2sim.net.faults import Ack
 from p2n2sim.nn.network import Parts, ServerFactory, build
+from p2n2sim.nn.sequences import Convolution, Recurrence, step_pattern
 from p2n2sim.parties.first_layer import homomorphic
 from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.parties.schedule import Schedule
+from p2n2sim.preparing import Prepared, for_training, prepare_features
 from p2n2sim.scenario.machines import machine
 from p2n2sim.scenario.protocol import all_layers
-from p2n2sim.scenario.sections import Compute, Scenario
+from p2n2sim.scenario.sections import Compute, Model, Scenario
+from p2n2sim.wire import Message
 
 MAX_REAL_CRYPTO_S = 20 * 60.0
 """Processor time in seconds that real ciphertexts may take on the reference machine."""
@@ -43,6 +52,7 @@ class Setup:
         blocks: the columns of each holder.
         parts: the network; its weights are trained in place.
         schedule: the batches.
+        prepared: what was done to the features before, and what it cost.
     """
 
     scenario: Scenario
@@ -50,6 +60,7 @@ class Setup:
     blocks: tuple[slice, ...]
     parts: Parts
     schedule: Schedule
+    prepared: Prepared = field(default_factory=lambda: Prepared(normalisation="none"))
 
     @property
     def parties(self) -> tuple[str, ...]:
@@ -84,9 +95,13 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
         drop=data.drop,
         fraction=data.fraction,
         test_fraction=data.test_fraction,
-        standardise=data.standardise,
-        clip=data.clip,
+        standardise=data.standardise and scenario.privacy.preprocessing.normalise == "exact",
+        clip=data.clip if scenario.privacy.preprocessing.normalise == "exact" else None,
         leak_target=data.leak_target,
+        history=data.history,
+        columns=data.columns,
+        bounds=data.bounds,
+        logarithm=data.logarithm,
         data_dir=Path(data_dir) if data_dir is not None else None,
     )
     if data.fingerprint not in (None, dataset.fingerprint):
@@ -114,23 +129,47 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
         epochs=train.epochs,
         predict_every=train.predict_every,
         seed=train.seed,
+        sampler=train.sampler,
     )
-    for number, fault in enumerate(scenario.fault):
-        if fault.batch is not None and fault.batch > len(schedule):
-            raise ScenarioError(
-                f"fault.{number}.batch", f"found {fault.batch}", f"the run has {len(schedule)} batches"
-            )
+    _check_faults(scenario, schedule)
     resolved = msgspec.structs.replace(data, fingerprint=dataset.fingerprint)
+    noisy = with_noise(for_training(scenario), schedule)  # from what preprocessing leaves of the budget
+    privacy = msgspec.structs.replace(scenario.privacy, gradients=noisy.privacy.gradients)
+    scenario = msgspec.structs.replace(scenario, privacy=privacy)
     dataset, blocks = _split_columns(scenario, dataset)
+    dataset, blocks, prepared = prepare_features(scenario, dataset, blocks)
     setup = Setup(
         scenario=msgspec.structs.replace(scenario, data=resolved, sweep={}),
         dataset=dataset,
         blocks=blocks,
         parts=build_parts(scenario, dataset),
         schedule=schedule,
+        prepared=prepared,
     )
     _check_effort(setup)
+    check_module(setup.scenario, setup.parts.server, setup.layer.units)
     return setup
+
+
+def _check_faults(scenario: Scenario, schedule: Schedule) -> None:
+    """Refuses faults that could never happen: of a batch or a type of message that there is not."""
+    kinds = [Ack.__name__, *(name for name, what in vars(messages).items() if _is_message(what))]
+    for number, fault in enumerate(scenario.fault):
+        if fault.batch is not None and fault.batch > len(schedule):
+            raise ScenarioError(
+                f"fault.{number}.batch", f"found {fault.batch}", f"the run has {len(schedule)} batches"
+            )
+        if fault.message and fault.message not in kinds:
+            near = difflib.get_close_matches(fault.message, kinds, 1)
+            raise ScenarioError(
+                f"fault.{number}.message",
+                f"there is no message {fault.message!r}",
+                (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(kinds)}",
+            )
+
+
+def _is_message(what: object) -> bool:
+    return isinstance(what, type) and issubclass(what, Message) and what is not Message
 
 
 def _check_effort(setup: Setup) -> None:
@@ -192,6 +231,7 @@ def _reordered(dataset: Dataset, owned: Sequence[NDArray[np.intp]]) -> tuple[Dat
         feature_names=tuple(dataset.feature_names[i] for i in order),
         X_train=np.ascontiguousarray(dataset.X_train[:, order]),
         X_test=np.ascontiguousarray(dataset.X_test[:, order]),
+        ranges=None if dataset.ranges is None else dataset.ranges.of(order),
     ), blocks
 
 
@@ -204,9 +244,34 @@ def build_parts(scenario: Scenario, dataset: Dataset) -> Parts:
         model.activation_list,
         initialisation=model.initialisation,
         seed=scenario.train.seed,
-        server=_factory(model.server) if model.server is not None else None,
+        server=_server(model),
         logits=dataset.logits,
+        pattern=_pattern(model, dataset.feature_names) if model.steps else None,
     )
+
+
+def _server(model: Model) -> ServerFactory | None:
+    """What makes the server's module; None for the built-in perceptron."""
+    if model.server is not None:
+        return _factory(model.server)
+    if model.kind == "perceptron":
+        return None
+    made = Convolution if model.kind == "cnn" else Recurrence
+    return partial(made, len(model.steps), activation=model.activation_list[0])
+
+
+def _pattern(model: Model, feature_names: Sequence[str]) -> torch.Tensor:
+    """Which columns feed which steps of a sequence."""
+    steps = []
+    for names in model.steps:
+        found = {name: matching(feature_names, name) for name in names}
+        for name, numbers in found.items():
+            if not numbers:
+                raise ScenarioError(
+                    "model.steps", f"no column is called {name!r}", "name columns of the data"
+                )
+        steps.append([number for numbers in found.values() for number in numbers])
+    return step_pattern(len(feature_names), steps, model.hidden[0])
 
 
 def _factory(name: str) -> ServerFactory:

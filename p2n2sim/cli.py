@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from p2n2sim.errors import InputError, P2N2SimError
+from p2n2sim.interrupt import ending_at_once
 from p2n2sim.scenario.load import load, located
 
 app = typer.Typer(
@@ -244,6 +245,29 @@ def explore_command(
         )
 
 
+@app.command("audit")
+def audit_command(
+    scenario: ScenarioFile,
+    overrides: Overrides = None,
+    data: DataDir = None,
+    of: Annotated[
+        str | None,
+        typer.Option("--of", metavar="HOLDER", help="Whose features; the last holder's by default."),
+    ] = None,
+    canaries: Annotated[int, typer.Option(metavar="N", help="So many of features, and of labels.")] = 500,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the canaries and their coins.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Audit what a scenario claims. One run with canaries: a lower bound on epsilon beside every claim."""
+    settings = load(scenario, overrides or ())
+    with _naming(scenario, overrides or ()):
+        right = _commands().run_audit(
+            settings, data_dir=data, of=of, canaries=canaries, seed=seed, as_json=as_json
+        )
+    if not right:
+        raise typer.Exit(1)
+
+
 @app.command("report")
 def report_command(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Finished folders.")],
@@ -271,8 +295,55 @@ def paper_command(
     quiet: Quiet = False,
 ) -> None:
     """Make the P2N2 paper's tables and figures again. Continues where it stopped."""
-    _commands().run_paper(
-        out, items, work=work, scenarios=scenarios, quick=quick, data_dir=data, jobs=jobs, quiet=quiet
+    from p2n2sim.paper.catalogue import ITEMS  # noqa: PLC0415
+    from p2n2sim.paper.edition import PAPER  # noqa: PLC0415
+
+    _commands().run_evaluation(
+        PAPER,
+        ITEMS,
+        out,
+        items,
+        work=work,
+        scenarios=scenarios,
+        quick=quick,
+        data_dir=data,
+        jobs=jobs,
+        quiet=quiet,
+    )
+
+
+@app.command("dp")
+def dp_command(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")],
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats, epochs and points.")] = False,
+    items: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Which tables and figures; by default all.")
+    ] = None,
+    data: DataDir = None,
+    jobs: Jobs = None,
+    work: Annotated[Path, typer.Option(metavar="DIR", help="Where finished runs are kept.")] = Path(
+        "runs/dp"
+    ),
+    scenarios: Annotated[
+        Path, typer.Option(metavar="DIR", help="The scenario files of the tables and figures.")
+    ] = Path("scenarios/dp"),
+    quiet: Quiet = False,
+) -> None:
+    """Show differential privacy in four financial applications. Continues where it stopped."""
+    from p2n2sim.dp.catalogue import ITEMS  # noqa: PLC0415
+    from p2n2sim.dp.edition import DP  # noqa: PLC0415
+
+    _commands().run_evaluation(
+        DP,
+        ITEMS,
+        out,
+        items,
+        work=work,
+        scenarios=scenarios,
+        quick=quick,
+        data_dir=data,
+        jobs=jobs,
+        quiet=quiet,
     )
 
 
@@ -321,7 +392,8 @@ def calibrate_command() -> None:
 
 def _commands() -> ModuleType:
     """Imported when a command is run, because torch takes seconds: help and misspelt keys do not wait."""
-    return importlib.import_module("p2n2sim.commands")
+    with ending_at_once():
+        return importlib.import_module("p2n2sim.commands")
 
 
 @contextlib.contextmanager

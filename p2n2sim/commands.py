@@ -17,16 +17,18 @@ from p2n2sim.adversary.attack import attack
 from p2n2sim.adversary.kinds import Asked
 from p2n2sim.adversary.write import save_attacks, tables, to_json, to_tree
 from p2n2sim.assemble import assemble
+from p2n2sim.auditing import audit, audit_table, told
 from p2n2sim.calibrate import measure, to_table
 from p2n2sim.compare import compare, folder_name, plan
 from p2n2sim.console import STAND_IN, RunProgress, comparison_tables, progress_bar, summary_tables
 from p2n2sim.data.catalogue import catalogue
 from p2n2sim.data.fetch import fetch_creditcard
 from p2n2sim.errors import DeliveryError, InputError, PartyLostError
+from p2n2sim.evaluation.evaluate import evaluate
+from p2n2sim.evaluation.item import Edition, Item
+from p2n2sim.evaluation.select import select
 from p2n2sim.explore import OrderError, explore
 from p2n2sim.gate import run_twice
-from p2n2sim.paper.catalogue import select
-from p2n2sim.paper.evaluate import evaluate
 from p2n2sim.report.build import build
 from p2n2sim.report.comparison import footnotes, screens
 from p2n2sim.report.read import StoredComparison, read, read_events
@@ -231,6 +233,18 @@ def attack_run(
         _say(console, f"attacks: {written}")
 
 
+def run_audit(
+    scenario: Scenario, *, data_dir: Path | None, of: str | None, canaries: int, seed: int, as_json: bool
+) -> bool:
+    """Audits a scenario and shows what that came to; whether no claim was disproved."""
+    lines = audit(scenario, data_dir=data_dir, of=of, canaries=canaries, seed=seed)
+    if as_json:
+        write(json.dumps(told(lines), indent=2) + "\n")
+    else:
+        Console().print(audit_table(lines), crop=False)
+    return not any(line.disproved for line in lines)
+
+
 def run_comparison(
     scenario: Scenario,
     key: str,
@@ -339,7 +353,9 @@ def _showing_points(
             raise
 
 
-def run_paper(
+def run_evaluation(
+    edition: Edition,
+    known: Sequence[Item],
     out: Path,
     names: str | None,
     *,
@@ -350,17 +366,18 @@ def run_paper(
     jobs: int | None,
     quiet: bool,
 ) -> None:
-    """Runs what is missing of the paper's evaluation and renders its report."""
-    items, err = select(names), Console(stderr=True, quiet=quiet)
+    """Runs what is missing of an evaluation and renders its report."""
+    items, err = select(names, known), Console(stderr=True, quiet=quiet)
     try:
         with progress_bar(err) as bar:
-            task = bar.add_task("paper", total=None)
+            task = bar.add_task(edition.command, total=None)
 
             def show(name: str, done: int, total: int) -> None:
                 bar.update(task, completed=done, total=total)
                 _say(err, f"{done}/{total} {name}")
 
             page = evaluate(
+                edition,
                 items,
                 out,
                 work=work,

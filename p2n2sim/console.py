@@ -21,7 +21,7 @@ from p2n2sim.assemble import Setup
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.scenario.protocol import WHOLE, protocol_name
-from p2n2sim.summary import in_digits, measures, quality, retimed_sentence, training_loss
+from p2n2sim.summary import in_digits, measures, privacy_sentence, quality, retimed_sentence, training_loss
 
 STAND_IN = Text("These are stand-in data, not the published set.", style="bold yellow")
 
@@ -104,6 +104,8 @@ def summary_tables(summary: Mapping[str, Any]) -> RenderableType:
     parts += [Text(f"Modelled: {sentence}.", style="bold yellow") for sentence in summary["modelled"]]
     if retimed := retimed_sentence(summary):
         parts.append(Text(f"Re-timed: {retimed}.", style="bold yellow"))
+    if private := privacy_sentence(summary):
+        parts.append(Text(f"Privacy: {private}."))
     parts += [Text(f"Shadow: {sentence}.") for sentence in summary["shadow"]]
     for table in (_quality(summary), _time(summary), _traffic(summary), _views(summary)):
         parts += [Text(""), table]

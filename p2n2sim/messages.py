@@ -262,6 +262,48 @@ class DefenceGradient(Message):
     g: Floats = clear("dD_j/dh1")  # (m, n)
 
 
+@dataclass(frozen=True, slots=True)
+class MaskKey(Message):
+    """Holder to every later one, once: the key of the stream by which both mask the norms of their rows."""
+
+    key: NDArray[np.uint8] = uniform("key of a mask", np.uint8)  # (16,)
+
+
+@dataclass(frozen=True, slots=True)
+class NormShare(Message):
+    """Holder to server, once, for flat clipping: its summand of the training rows' squared norms, masked."""
+
+    squared: Ring = opens("|x|^2")  # (training rows,)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadNorms(Message):
+    """Label owner to server, for flat clipping: squared norms of the rows' gradients of theta_y."""
+
+    squared: Floats = clear("|dL/dtheta_y|^2")  # (m,)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFactors(Message):
+    """Server to label owner, for flat clipping: by how much every row's gradient is made shorter."""
+
+    f: Floats = clear("clipping factors")  # (m,)
+
+
+@dataclass(frozen=True, slots=True)
+class GradientNoise(Message):
+    """Server to holder, where the server draws all noise: that of the receiver's part."""
+
+    noise: Floats = clear("noise on dL/dtheta_i")  # (k_i n,)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadNoise(Message):
+    """Server to label owner, where the server draws all noise: that of the head."""
+
+    noise: Floats = clear("noise on dL/dtheta_y")  # (weights,)
+
+
 VOCABULARY: tuple[type[Message], ...] = (
     DealerKey,
     TripleRequest,
@@ -293,4 +335,10 @@ VOCABULARY: tuple[type[Message], ...] = (
     FirstHiddenGradient,
     FirstHidden,
     DefenceGradient,
+    MaskKey,
+    NormShare,
+    HeadNorms,
+    ClipFactors,
+    GradientNoise,
+    HeadNoise,
 )

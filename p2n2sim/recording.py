@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p2n2sim.assemble import Setup
-from p2n2sim.messages import SERVER, Floats, LayerShare, LogitShare
+from p2n2sim.messages import SERVER, Floats, LayerShare, LogitShare, NormShare
 from p2n2sim.mpc import fixed_point
 from p2n2sim.mpc.homomorphic import SecretKey
 from p2n2sim.mpc.prg import Purpose, Stream, derive_key
@@ -47,7 +47,7 @@ def recorded_batches(setup: Setup) -> Iterator[Batch]:
 def _bits(setup: Setup, kind: type[Message]) -> int:
     """Fractional bits of what a message type opens: those of a product, unless it was truncated."""
     protocol = setup.scenario.protocol
-    truncated = kind is LogitShare or (kind is LayerShare and protocol.opened == "activation")
+    truncated = kind in (LogitShare, NormShare) or (kind is LayerShare and protocol.opened == "activation")
     return protocol.fractional_bits * (1 if truncated else 2)
 
 

@@ -5,27 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
-
-import numpy as np
+from typing import Any, TypeVar
 
 from p2n2sim.assemble import Setup
 from p2n2sim.defences import Defences, adds_to_the_loss
-from p2n2sim.messages import SERVER
+from p2n2sim.inputs import Inputs
+from p2n2sim.messages import SERVER, Floats
+from p2n2sim.net.cpu import Cost
+from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.net.network import Network
+from p2n2sim.nn.sequences import hold_to
 from p2n2sim.parties.data_holder import data_holder
 from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.parties.label_owner import label_owner
 from p2n2sim.parties.layer import Setting
 from p2n2sim.parties.noise import Noise
+from p2n2sim.parties.noisy_server import NoisyServer
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
-from p2n2sim.parties.server import server
+from p2n2sim.parties.server import FirstLayerServer, server
 from p2n2sim.parties.triples.supply import Order, Supply, Work
+from p2n2sim.perturbing import Perturbing
 from p2n2sim.scenario.machines import machine
 from p2n2sim.state import HEAD, Descent
 from p2n2sim.under_sharing import UnderSharing
 
+T = TypeVar("T")
 OnCrash = Callable[[int], object]
 """Told of a fault's number when a data holder is about to crash."""
 
@@ -79,20 +84,26 @@ def tasks_of(
     }
     join[SERVER] = network.join(SERVER, machine(compute, "server", paillier_bits=bits))
     supply = _supply(setup, network, share) if member.dealt else Supply()
-    setting = _setting(setup, supply, share, defences.noise())
+    inputs = Inputs(setup)
+    setting = _setting(setup, supply, share, {**defences.noise(), **inputs.noise()})
+    perturbing = Perturbing(setup)
     tasks: dict[str, Coroutine[Any, Any, None]] = {}
     for name, block in zip(layer.holders, setup.blocks, strict=True):
         theta = setup.parts.theta[block]  # (k_i, n), a view: trained in place
+        optimiser = descent.of(name, [theta])
+        if setup.parts.pattern is not None:
+            hold_to(optimiser, theta, setup.parts.pattern[block])
         batches = partial(
-            data_holder,
+            _data_holder,
             join[name],
-            _until_crash(setup, name, on_crash, happened),
-            np.ascontiguousarray(data.X_train[:, block]),
-            np.ascontiguousarray(data.X_test[:, block]),
-            theta,
-            member.holder(join[name], setting),
-            descent.of(name, [theta]),
+            inputs,
+            partial(data_holder, join[name], _until_crash(setup, name, on_crash, happened)),
+            theta=theta,
+            first_layer=member.holder(join[name], setting),
+            optimiser=optimiser,
             defender=defences.of(join[name]),
+            clip=inputs.clip(),
+            perturbed=perturbing.holder(join[name]),
             on_batch=on_batch if name == layer.holders[0] else lambda batch: None,
         )
         tasks[name] = _with(f"{name} (offline)", supply.beside[name], batches) if supply.beside else batches()
@@ -101,22 +112,51 @@ def tasks_of(
         setup.schedule,
         layer.holders,
         scenario.data.label_owner,
-        member.server(join[SERVER], setting),
+        _noisy(member.server(join[SERVER], setting), join[SERVER], setup, inputs.server_noise()),
         setup.parts.server,
         descent.of(SERVER, setup.parts.server.parameters()),
         shows_h1=adds_to_the_loss(scenario),
+        perturbed=perturbing.server(join[SERVER]),
     )
-    tasks[f"{scenario.data.label_owner} (label)"] = label_owner(
-        join[scenario.data.label_owner],
-        _until_crash(setup, scenario.data.label_owner, on_crash, happened),
-        data.y_train,
-        data.y_test,
-        setup.parts.head,
-        descent.of(HEAD, setup.parts.head.parameters()),
+    owner = join[scenario.data.label_owner]
+    tasks[f"{owner.name} (label)"] = _label_owner(
+        owner,
+        inputs,
+        partial(label_owner, owner, _until_crash(setup, owner.name, on_crash, happened)),
+        y_test=data.y_test,
+        head=setup.parts.head,
+        optimiser=descent.of(HEAD, setup.parts.head.parameters()),
         reduction=scenario.train.loss_reduction,
         on_pass=on_pass,
+        perturbed=perturbing.head(join[scenario.data.label_owner]),
     )
     return tasks | {name: work() for name, work in supply.tasks.items()}
+
+
+async def _data_holder(
+    me: Endpoint, inputs: Inputs, then: Callable[..., Coroutine[Any, Any, None]], **further: Any
+) -> None:
+    """A data holder that perturbs its features before anything else, if it does at all."""
+    X_train, X_test = await _first(me, partial(inputs.features, me.name), inputs.cost(me.name))
+    await then(X_train, X_test, **further)
+
+
+async def _label_owner(
+    me: Endpoint, inputs: Inputs, then: Callable[..., Coroutine[Any, Any, None]], **further: Any
+) -> None:
+    """The label's owner, the same of its labels."""
+    y_train: Floats = await _first(me, inputs.labels, inputs.label_cost())
+    await then(y_train, **further)
+
+
+async def _first(me: Endpoint, made: Callable[[], T], cost: Cost) -> T:
+    """What is made of a party's own data, which takes no time where nothing is done to them."""
+    return made() if cost == Cost() else await me.compute(made, cost, label="perturb own data")
+
+
+def _noisy(inner: FirstLayerServer, me: Endpoint, setup: Setup, noise: Noise | None) -> FirstLayerServer:
+    """A server's side of the first layer, with what the server adds to h1."""
+    return inner if noise is None else NoisyServer(me, inner, noise, (b.step for b in setup.schedule))
 
 
 async def _with(name: str, beside: Work, main: Work) -> None:

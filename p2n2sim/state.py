@@ -13,6 +13,7 @@ from p2n2sim.mpc.prg import Purpose, derive_key, normal
 from p2n2sim.net.delivery import Counts
 from p2n2sim.nn.network import Parts, PlainNetwork
 from p2n2sim.nn.optimisers import Draw, Langevin, adam, sgd
+from p2n2sim.nn.sequences import hold_to
 from p2n2sim.parties.secret_layers.network import Weights
 from p2n2sim.scenario.sections import Train
 
@@ -105,7 +106,10 @@ def plain_optimiser(train: Train, network: PlainNetwork, holders: Mapping[str, i
         others = (noise(train.seed, name, step, of) for name, of in ((SERVER, server), (HEAD, head)))
         return [torch.cat(parts), *(eta for etas in others for eta in etas)]
 
-    return _optimiser(train, list(network.parameters()), draw)
+    made = _optimiser(train, list(network.parameters()), draw)
+    if network.pattern is not None:
+        hold_to(made, network.theta, network.pattern)
+    return made
 
 
 def noise(seed: int, owner: str, step: int, shapes: Sequence[Sequence[int]]) -> list[torch.Tensor]:

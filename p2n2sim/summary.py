@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,10 +13,16 @@ from scipy.special import expit, softmax
 from sklearn.metrics import roc_auc_score
 
 from p2n2sim.assemble import Setup
+from p2n2sim.budgeting import told, training_statement
+from p2n2sim.guarantees import protected, statement
 from p2n2sim.messages import Floats
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.parties.first_layer.homomorphic import SCHEMES
 from p2n2sim.parties.passes import Pass
+from p2n2sim.perturbing import parts
+from p2n2sim.preparing import for_training
+from p2n2sim.privacy.adversaries import OUTSIDER
+from p2n2sim.reliability import BINS, brier, calibration_error
 from p2n2sim.scenario.protocol import SHARED, WHOLE, protocol_name, under_engine
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
@@ -169,12 +176,78 @@ def summarise(setup: Setup, outcome: Outcome, metrics: pd.DataFrame) -> dict[str
             "widths": [block.stop - block.start for block in setup.blocks],
             "fingerprint": scenario.data.fingerprint,
         },
+        "preprocessing": setup.prepared.statement(),
         "metrics": {name: float(last[name]) for name in kept},
+        **_calibration(setup, outcome),
         "baseline": {name: float(last[f"plain_{name}"]) for name in kept},
+        **({"privacy": _privacy(setup)} if protected(scenario) else {}),
         **({"defender": outcome.defender} if outcome.defender else {}),
         **times_and_traffic(outcome.ledger, batches_frame(outcome), outcome.virtual_s),
         "views": {party: view._asdict() for party, view in outcome.ledger.views(outcome.parties).items()},
     }
+
+
+def _calibration(setup: Setup, outcome: Outcome) -> dict[str, Any]:
+    """How well the last predictions hold as probabilities, of two classes."""
+    last = [done.logits for done in outcome.passes if done.stage == "predict"]
+    if not last or last[-1].ndim == 2 or np.isnan(last[-1]).any():
+        return {}
+    y = setup.dataset.y_test
+    return {"calibration": {"brier": brier(y, last[-1]), "ece": calibration_error(y, last[-1]), "bins": BINS}}
+
+
+def _privacy(setup: Setup) -> dict[str, Any]:
+    """What training spends, and what every adversary is left with."""
+    prepared, whole = setup.prepared, setup.scenario.privacy
+    setup = dataclasses.replace(setup, scenario=for_training(setup.scenario))
+    said = privacy_statement(setup)
+    if prepared.private:  # instead of exact means and deviations
+        said["assumes"] = [text for text in said.get("assumes", []) if "means and deviations" not in text]
+    if prepared.on:  # every row's scaled features, and so every message, depend on what was released there
+        for claim in [*said["per_adversary"], *([said["spent"]] if "spent" in said else [])]:
+            if claim["epsilon"] not in ("inf", 0.0):
+                claim["epsilon"] = told(claim["epsilon"] + prepared.epsilon)
+                claim["delta"] = (claim["delta"] or 0.0) + prepared.delta
+    if said.get("budget"):
+        said["budget"] |= {"epsilon": told(whole.epsilon or math.inf), "delta": whole.delta}
+    return said
+
+
+def privacy_statement(setup: Setup) -> dict[str, Any]:
+    """What a summary says of the budget, and of everybody it was spent on."""
+    everybody = statement(setup)
+    if setup.scenario.privacy.gradients.clip is None:
+        return everybody
+    said = training_statement(setup.scenario, setup.schedule, parts(setup))
+    model = {
+        "adversary": OUTSIDER,
+        "about": "a training row",
+        **said["spent"],
+        "reason": "DP-SGD; the batches are not known outside",
+    }
+    return said | everybody | {"per_adversary": [model, *everybody["per_adversary"]]}
+
+
+def privacy_sentence(summary: Mapping[str, Any]) -> str:
+    """The privacy of a run in one line; nothing where none was asked for."""
+    if "sampler" not in summary.get("privacy", {}):
+        return ""
+    said = summary["privacy"]
+    sampler, mechanism, budget = said["sampler"], said["mechanism"], said["budget"]
+    spent = f"epsilon {_number(said['spent']['epsilon'])}"
+    spent += "" if budget is None else f" of {_number(budget['epsilon'])}"
+    spent += "" if said["spent"]["delta"] is None else f" at delta {said['spent']['delta']:g}"
+    exposed = any(claim["epsilon"] == "inf" for claim in said["per_adversary"])
+    known = _number(sampler["epsilon_batches_known"])
+    return (
+        f"the released model spends {spent} ({sampler['name']} sampling, {sampler['steps']} steps, noise "
+        f"{mechanism['noise_multiplier']:.4g}; {known} if batches are known)"
+        + ("; against some parties it is infinite" if exposed else "")
+    )
+
+
+def _number(told: float | str) -> str:
+    return "infinite" if told == "inf" else f"{told:.4g}"
 
 
 def times_and_traffic(recorded: Ledger, batches: pd.DataFrame, virtual_s: float) -> dict[str, Any]:

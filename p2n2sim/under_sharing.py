@@ -11,11 +11,13 @@ import numpy as np
 import torch
 
 from p2n2sim.assemble import Setup
+from p2n2sim.inputs import Inputs
 from p2n2sim.messages import DEALER, SERVER, LayerGradient
 from p2n2sim.mpc import fixed_point
 from p2n2sim.mpc.polynomial import approximate
 from p2n2sim.mpc.prg import derive_key
 from p2n2sim.mpc.width import Ring, signed
+from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.net.network import Network
 from p2n2sim.nn.network import Cut, cut
@@ -102,11 +104,14 @@ class UnderSharing:
         scenario, agreed = self.setup.scenario, self.agreement
         holders = agreed.layer.holders
         join = {name: network.join(name, machine(scenario.compute, "holder")) for name in holders}
+        inputs = Inputs(self.setup)
         tasks: dict[str, Coroutine[Any, Any, None]] = {
-            name: secret_holder(
+            name: _after(
                 join[name],
+                inputs.cost(name) + (inputs.label_cost() if name == agreed.label_owner else Cost()),
+                secret_holder,
                 agreed,
-                self._own(name),
+                self._own(name, inputs),
                 Session(join[name], holders, agreed.arithmetic, threads=threads, shadow=self.shadow),
                 batches_of(name),
                 y_test=self.setup.dataset.y_test if agreed.whole and name == agreed.label_owner else None,
@@ -152,7 +157,7 @@ class UnderSharing:
             f"{agreed.label_owner} (label)": label_owner(
                 owner,
                 batches_of(agreed.label_owner),
-                setup.dataset.y_train,
+                Inputs(setup).labels(),
                 setup.dataset.y_test,
                 setup.parts.head,
                 descent.of(HEAD, setup.parts.head.parameters()),
@@ -161,19 +166,17 @@ class UnderSharing:
             ),
         }
 
-    def _own(self, name: str) -> Own:
+    def _own(self, name: str, inputs: Inputs) -> Own:
         """What a holder brings along; its keys are as if it had drawn them."""
         setup, agreed, seed = self.setup, self.agreement, self.setup.scenario.train.seed
         holders = agreed.layer.holders
         block = setup.blocks[holders.index(name)]
+        X_train, X_test = inputs.features(name)
         further = [*(W.numpy() for W in self.cut.weights[1:]), *(b.numpy() for b in self.cut.biases)]
         return Own(
             name=name,
-            X={
-                "train": np.ascontiguousarray(setup.dataset.X_train[:, block]),
-                "predict": np.ascontiguousarray(setup.dataset.X_test[:, block]),
-            },
-            y=setup.dataset.y_train if name == agreed.label_owner else None,
+            X={"train": X_train, "predict": X_test},
+            y=inputs.labels() if name == agreed.label_owner else None,
             theta=setup.parts.theta[block].numpy(),
             others=tuple(further) if name == holders[0] else (),
             kept=self._kept(name),
@@ -198,6 +201,15 @@ class UnderSharing:
             write(weight, [weights.W[layer] for weights in self.shares.values()])
         for layer, bias in enumerate(self.cut.biases):
             write(bias, [b for weights in self.shares.values() if (b := weights.b[layer]) is not None])
+
+
+async def _after(
+    me: Endpoint, cost: Cost, then: Callable[..., Coroutine[Any, Any, None]], *own: Any, **further: Any
+) -> None:
+    """A party that has perturbed its own data before anything else; charged only where that is so."""
+    if cost != Cost():
+        await me.compute(lambda: None, cost, label="perturb own data")
+    await then(me, *own, **further)
 
 
 def agreement_of(setup: Setup) -> Agreement:

@@ -57,5 +57,6 @@ def small_setup(
             epochs=scenario.train.epochs,
             predict_every=scenario.train.predict_every,
             seed=scenario.train.seed,
+            sampler=scenario.train.sampler,
         ),
     )

@@ -184,6 +184,29 @@ def test_split_learning_gives_every_summand_away(here: Path, call: Call) -> None
     assert test_rows.headline.metrics["mse"] < 1e-6
 
 
+def test_with_theta_under_sharing_no_holder_completes_it(here: Path, call: Call) -> None:
+    """With two secret layers B has the opened layer's gradient but no X_i theta_i; with all nothing."""
+    for layers, views in ((2, '["server", "B"]'), (3, '["B"]')):
+        sets = ("--set", f"protocol.secret_layers={layers}", "--set", f"record.views={views}")
+        assert call("run", "tiny.toml", "--quiet", "--out", f"secret{layers}", *sets)[0] == 0
+    [finding] = attack(Path("secret2"), wanted=["labels"], adversaries=["B"]).findings
+    assert finding.target == "y of training rows from dL/dh_s"
+    found = attack(Path("secret2"), wanted=["recovery"], adversaries=["server"]).findings
+    assert all(not finding.bounds for finding in found)  # what was opened is not linear in X
+    with pytest.raises(InputError, match="told nothing that depends on the label"):
+        attack(Path("secret3"), wanted=["labels"])
+
+
+def test_a_single_leaked_row_is_enough_to_ask(here: Path, call: Call) -> None:
+    """With one pair nothing can be learned; with all rows leaked none is left to judge."""
+    kinds = ("--kind", "recovery,labels,properties", "--property", "a")
+    tree = attacked(call, *kinds, "--leaked", "0.01", "--out", "x")
+    assert tree["findings"][0]["rows_leaked"] == 1
+    code, _, err = call("attack", "out", "--leaked", "0.999")
+    assert code == 2
+    assert "none is left" in err
+
+
 def test_images_are_put_together_line_by_line() -> None:
     """Holders have strips of an image; its pixels are ordered by their names."""
     assert list(pixels(("0,1", "1,1", "0,0", "1,0"))) == [2, 0, 3, 1]
@@ -212,7 +235,7 @@ def test_copies_of_leaked_rows_are_no_targets(here: Path, call: Call) -> None:
     (here / "four.csv").write_text(
         "\n".join([text[0], *(line for line in text[1:] for _ in range(4))]) + "\n"
     )
-    keys = (f"data.source={here / 'four.csv'}", "model.hidden=[1, 2]", "record.views=[server]")
+    keys = (f"data.source={here / 'four.csv'}", "model.hidden=[1, 2]", 'record.views=["server"]')
     sets = [part for key in keys for part in ("--set", key)]
     assert call("run", "tiny.toml", "--quiet", "--out", "copies", *sets)[0] == 0
     for finding in attack(Path("copies"), wanted=["recovery"], asked=Asked(leaked=0.5)).findings:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from p2n2sim.assemble import assemble
 from p2n2sim.errors import PartyLostError, ScenarioError
 from p2n2sim.run import run
 from p2n2sim.scenario.load import load
@@ -56,3 +57,17 @@ def test_a_batch_that_never_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     write_scenario(tmp_path, FAULT.replace("3", "300"))
     with pytest.raises(ScenarioError, match=r"fault\.0\.batch: found 300; the run has \d+ batches"):
         run(load("tiny.toml"), threads=1)
+
+
+def test_a_message_that_there_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of a misspelt message would never happen, and is refused; an acknowledgement is a message."""
+    monkeypatch.chdir(tmp_path)
+    write_scenario(tmp_path)
+    fault = "fault=[{{kind='delay',by='1 s',message='{}'}}]".format
+    with pytest.raises(
+        ScenarioError,
+        match=r"^fault\.0\.message: there is no message 'InputShar'; did you mean 'InputShare'\? known: ",
+    ):
+        assemble(load("tiny.toml", [fault("InputShar")]))
+    for message in ("Ack", "InputShare", "HiddenPart"):
+        assemble(load("tiny.toml", [fault(message)]))

@@ -23,6 +23,7 @@ from p2n2sim.baselines.plain import train_plain
 from p2n2sim.errors import InputError
 from p2n2sim.nn.network import PlainNetwork
 from p2n2sim.parties.schedule import Schedule, Stage
+from p2n2sim.scenario.protocol import under_engine
 from p2n2sim.state import plain_optimiser
 
 STAGES: tuple[Stage, ...] = ("train", "predict")
@@ -149,7 +150,7 @@ def labels(scene: Scene, party: str, asked: Asked, on_attack: OnAttack) -> Itera
         label: view.seen["train", label].by_row()[1].astype(np.float64)
         for label in forward_labels(view, "train")
     }
-    if own is not None and (gradients or features):  # with everything under sharing it has no theta, either
+    if own is not None and not under_engine(scene.setup.scenario):  # else theta is under sharing, too
         features["X_i theta_i"] = scene.X("train")[:, own] @ scene.theta()[own]
     if not gradients and not features:
         raise NotPossibleError(
@@ -247,6 +248,7 @@ def _shadow(
         epochs=train.epochs,
         predict_every=train.epochs,
         seed=seed,
+        sampler=train.sampler,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

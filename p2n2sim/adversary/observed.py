@@ -54,7 +54,7 @@ def _by_epochs(scene: Scene, party: str, stage: Stage, labels: list[str], epochs
             _, values, _ = view.seen[stage, label].by_row(epoch)
             wide = values.astype(np.float64)
             if own is not None and label == "h1":
-                wide = wide - scene.X(stage)[:, own] @ scene.theta()[own]
+                wide = wide - scene.summand(party, stage)
             out.append(wide)
     return np.hstack(out)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from p2n2sim.assemble import Setup, assemble
 from p2n2sim.data.prepare import column
 from p2n2sim.errors import InputError
+from p2n2sim.inputs import Inputs
 from p2n2sim.messages import SERVER
 from p2n2sim.nn.network import Parts, PlainNetwork
 from p2n2sim.parties.schedule import Stage
@@ -56,6 +57,15 @@ class Scene:
         holders = self.setup.layer.holders
         return None if party == SERVER else self.setup.blocks[holders.index(party)]
 
+    def summand(self, party: str, stage: Stage) -> Matrix:
+        """What a holder adds to h1 by the trained weights, (m, n): of its features as it uses them."""
+        inputs, own = Inputs(self.setup), self.block(party)
+        X, weights = inputs.features(party)[0 if stage == "train" else 1], self.setup.parts.theta[own].numpy()
+        clip = inputs.clip()
+        used = X if clip is None else clip(X, weights)
+        summand: Matrix = used.astype(np.float64) @ weights
+        return summand
+
     def others(self, party: str) -> NDArray[np.intp]:
         """The columns that a party does not have."""
         columns = np.arange(self.setup.dataset.features)
@@ -74,6 +84,7 @@ class Scene:
             fraction=data.fraction,
             test_fraction=data.test_fraction,
             leak_target=data.leak_target,
+            history=data.history,
             data_dir=data_dir,
         )
 
@@ -99,6 +110,14 @@ def load_scene(folder: Path, data_dir: Path | None) -> Scene:
     if not isinstance(stored, StoredRun):
         raise InputError(str(folder), "it holds several runs", f"name one of them, in {folder / 'points'}")
     views = read_views(folder)
+    for party, view in views.items():
+        for (stage, label), seen in view.seen.items():
+            if not np.isfinite(seen.values).all():
+                raise InputError(
+                    str(folder / FOLDER / f"{party}.npz"),
+                    f"{stage}/{label} has numbers that are not finite: the training diverged",
+                    "run it again with a smaller train.learning_rate",
+                )
     setup = assemble(stored.scenario, data_dir=data_dir)
     return Scene(folder, dataclasses.replace(setup, parts=_trained(setup.parts, folder)), views)
 

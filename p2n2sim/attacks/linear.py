@@ -13,8 +13,8 @@ def best_linear_error(X: Matrix, theta: Matrix) -> float:
 
     With C the covariance of X it is tr(C - C theta (theta^T C theta)^+ theta^T C) / k, the error of the
     linear minimum mean squared error estimator (Kay: Fundamentals of Statistical Signal Processing, volume I,
-    1993, chapter 12) for these very rows: no affine function of h1 does better on them. Zero if
-    theta has rank k.
+    1993, chapter 12) for these very rows: no affine function of h1 does better on them. Zero if theta has
+    rank k.
 
     Args:
         X: (m, k).

@@ -104,6 +104,8 @@ def whitening(H: Matrix) -> Attacker:
     mean = H.mean(axis=0)
     _, s, Vt = np.linalg.svd(H - mean, full_matrices=False)
     kept = s > 1e-6 * max(float(s[0]), 1e-300)
+    if not kept.any():  # nothing varies: a column that says so
+        return lambda new: np.zeros((len(new), 1))
     scaled = Vt[kept].T * (math.sqrt(len(H)) / s[kept])  # (n, rank)
     return lambda new: np.clip((new - mean) @ scaled, -10.0, 10.0)
 

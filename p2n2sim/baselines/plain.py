@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import groupby
 
 import numpy as np
@@ -51,7 +52,7 @@ def train_plain(
                 X, y = X_test[batch.rows], y_test[batch.rows]
                 summed, prediction = _predict(network, X, y)
                 logits.append(prediction)
-            losses.append(summed / len(y))
+            losses.append(summed / len(y) if len(y) else math.nan)
             rows.append(len(y))
         joined = np.concatenate(logits) if logits else np.empty(0, np.float32)
         passes.append(Pass(epoch, stage, np.array(losses), np.array(rows), joined))

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from p2n2sim.data import creditcard, digits, distress, mnist
+from p2n2sim.data import (
+    creditcard,
+    digits,
+    distress,
+    german_credit,
+    give_me_some_credit,
+    mnist,
+    uci_default,
+)
 from p2n2sim.data.find import directories, locate
 from p2n2sim.data.own import load_own
 from p2n2sim.data.sets import Table
@@ -15,7 +23,24 @@ from p2n2sim.data.tabular import SUFFIXES
 from p2n2sim.errors import DataError, ScenarioError
 
 TITLES: Final[Mapping[str, str]] = {
-    known.NAME: known.TITLE for known in (creditcard, distress, mnist, digits)
+    known.NAME: known.TITLE
+    for known in (
+        creditcard,
+        distress,
+        uci_default,
+        give_me_some_credit,
+        german_credit,
+        mnist,
+        digits,
+    )
+}
+
+_IN_FILES: Final[Mapping[str, Callable[[Path | None], Table]]] = {
+    creditcard.NAME: creditcard.load_creditcard,
+    uci_default.NAME: uci_default.load_uci_default,
+    give_me_some_credit.NAME: give_me_some_credit.load_give_me_some_credit,
+    german_credit.NAME: german_credit.load_german_credit,
+    mnist.NAME: mnist.load_mnist,
 }
 
 
@@ -89,15 +114,17 @@ def load(
     label: str | None = None,
     drop: Sequence[str] = (),
     leak_target: bool = False,
+    history: int = 0,
     data_dir: Path | None = None,
 ) -> Table:
     """A built-in set by its name, or the user's own file by its path.
 
     Args:
-        source: "creditcard", "financial_distress", "mnist", "digits", or the path of a .csv or .parquet file.
+        source: a key of `TITLES`, or the path of a .csv or .parquet file.
         label: label column of the user's own file.
         drop: columns of the user's own file to leave out.
         leak_target: only for "financial_distress", see ``load_distress``.
+        history: only for "financial_distress", see ``load_distress``.
         data_dir: a directory to search for built-in sets before the usual ones.
 
     Raises:
@@ -111,12 +138,14 @@ def load(
         raise ScenarioError(
             "data.leak_target", f"{source} has no such column", f"only {distress.NAME} has it"
         )
-    if source == creditcard.NAME:
-        return creditcard.load_creditcard(data_dir)
+    if history and source != distress.NAME:
+        raise ScenarioError(
+            "data.history", f"the rows of {source} are no periods", f"only those of {distress.NAME} are"
+        )
+    if source in _IN_FILES:
+        return _IN_FILES[source](data_dir)
     if source == distress.NAME:
-        return distress.load_distress(data_dir, leak_target=leak_target)
-    if source == mnist.NAME:
-        return mnist.load_mnist(data_dir)
+        return distress.load_distress(data_dir, leak_target=leak_target, history=history)
     if source == digits.NAME:
         return digits.load_digits()
     if Path(source).suffix.lower() not in SUFFIXES:

@@ -31,13 +31,17 @@ ROWS = 3_672
 DISTRESSED = 136
 
 
-def load_distress(data_dir: Path | None = None, *, leak_target: bool = False) -> Table:
+def load_distress(data_dir: Path | None = None, *, leak_target: bool = False, history: int = 0) -> Table:
     """The published set, else a stand-in in the published layout.
 
     Args:
         data_dir: a directory to search before the usual ones.
         leak_target: keep the target column among the features, which makes 556 of them and gives the
             label away; only for repeating the paper's count literally.
+        history: how many earlier periods of its company stand beside every row: column ``x1@0`` is x1 of the
+            row's own period, ``x1@2`` that of its company two periods before. Where the records begin later,
+            the earliest one stands in for what was before. A company's records are then in several rows, so
+            what is promised to a row is not promised to its company.
 
     Returns:
         A table with the 82 numeric columns first, then Company, Time and x80 one-hot: 555 features, or
@@ -59,7 +63,11 @@ def load_distress(data_dir: Path | None = None, *, leak_target: bool = False) ->
         _check_counts(columns)
     if leak_target:
         source += "; the target column is left in among the features and gives the label away"
-    X, names, continuous = encode(columns, ([TARGET] if leak_target else []) + list(NUMERIC), CATEGORICAL)
+    numeric = ([TARGET] if leak_target else []) + list(NUMERIC)
+    if history:
+        source += f"; each row with {history} earlier period{'s' if history != 1 else ''} of its company"
+        columns, numeric = _with_history(columns, numeric, history)
+    X, names, continuous = encode(columns, numeric, CATEGORICAL)
     return Table(
         name=NAME,
         source=source,
@@ -70,6 +78,24 @@ def load_distress(data_dir: Path | None = None, *, leak_target: bool = False) ->
         continuous=continuous,
         path=path,
     )
+
+
+def _with_history(columns: Columns, numeric: list[str], history: int) -> tuple[Columns, list[str]]:
+    """The numeric columns of a row's period and of those before, and their names."""
+    company, time = columns.numbers("Company"), columns.numbers("Time")
+    order = np.lexsort((time, company))  # rows, company by company
+    place = np.arange(len(order))
+    first = np.maximum.accumulate(np.where(np.diff(company[order], prepend=np.nan) != 0, place, 0))
+    table, names = {name: columns.table.column(name) for name in CATEGORICAL}, []
+    table[TARGET] = columns.table.column(TARGET)
+    for name in numeric:
+        values = columns.numbers(name)[order]
+        for back in range(history + 1):
+            moved = np.empty(len(values))
+            moved[order] = values[np.maximum(place - back, first)]
+            names.append(f"{name}@{back}")
+            table[names[-1]] = pa.array(moved)
+    return Columns(columns.where, pa.table(table)), names
 
 
 def _check_counts(columns: Columns) -> None:

@@ -15,6 +15,9 @@ VARIABLE = "P2N2SIM_DATA"
 FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "creditcard": ("creditcard.csv", "creditcard.parquet", "creditcard_subset.parquet"),
     "financial_distress": ("financial_distress.parquet", "Financial Distress.csv"),
+    "uci_default": ("uci_default_credit.parquet", "UCI_Credit_Card.csv"),
+    "give_me_some_credit": ("give_me_some_credit.parquet", "cs-training.csv"),
+    "german_credit": ("german_credit.parquet",),
     "mnist": tuple(
         f"mnist/{part}-{what}-ubyte.gz"
         for part in ("train", "t10k")
@@ -49,7 +52,7 @@ def locate(name: str, data_dir: Path | None = None) -> Path | None:
     preferred to a subset.
 
     Args:
-        name: "creditcard", "financial_distress" or "mnist".
+        name: of a set that is kept in files: a key of `FILES`.
         data_dir: a directory to search before the usual ones.
 
     Returns:

@@ -6,6 +6,7 @@ PCG64, whose stream NumPy guarantees across versions (NEP 19), and from a stable
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from p2n2sim.data import mnist
 from p2n2sim.data.catalogue import load
+from p2n2sim.data.clean import Bounds, clean
+from p2n2sim.data.names import matching
 from p2n2sim.data.sets import Dataset, Table
 from p2n2sim.data.tabular import SUFFIXES, read, some_of
 from p2n2sim.errors import DataError, ScenarioError
@@ -39,6 +42,10 @@ def prepare(
     standardise: bool = True,
     clip: float | None = None,
     leak_target: bool = False,
+    history: int = 0,
+    columns: Sequence[str] = (),
+    bounds: Bounds | None = None,
+    logarithm: Sequence[str] = (),
     data_dir: Path | None = None,
 ) -> Dataset:
     """Loads a data set, splits its rows at random and scales its features.
@@ -50,7 +57,7 @@ def prepare(
     ``fraction`` keeps a random share of the training rows and all test rows.
 
     Args:
-        source: "creditcard", "financial_distress", "mnist", "digits", or the path of a .csv or .parquet file.
+        source: a built-in set by its name, or the path of a .csv or .parquet file.
         seed: any non-negative integer; decides the split, the resampling and the order of rows.
         label: label column of the user's own file.
         drop: columns of the user's own file to leave out.
@@ -61,6 +68,10 @@ def prepare(
             pixels in [0, 1].
         clip: with ``standardise``, the largest magnitude that a standardised value may have.
         leak_target: see ``load_distress``.
+        history: see ``load_distress``.
+        columns: names or patterns of the features that are used; unless given, all.
+        bounds: what numeric columns are held within, see ``clean``.
+        logarithm: numeric columns whose long tails are drawn in, see ``clean``.
         data_dir: a directory to search before the usual ones.
 
     Returns:
@@ -73,7 +84,8 @@ def prepare(
     _check(seed, fraction, test_fraction, standardise, clip)
     if source == mnist.NAME and test_fraction != USUAL_TEST_FRACTION:  # also where digits stand in for it
         raise ScenarioError("data.test_fraction", f"{source} has test rows of its own", "leave the key out")
-    table = load(source, label=label, drop=drop, leak_target=leak_target, data_dir=data_dir)
+    table = load(source, label=label, drop=drop, leak_target=leak_target, history=history, data_dir=data_dir)
+    table, ranges = clean(_only(table, columns), bounds or {}, logarithm)
     train, test = split_rows(table, test_fraction=test_fraction, seed=seed)
     train = train[: max(1, round(fraction * len(train)))]
     for part, rows in (("training", train), ("test", test)):
@@ -90,6 +102,25 @@ def prepare(
         y_test=table.y[test].astype(np.float32),
         classes=table.classes,
         image=table.image,
+        ranges=ranges,
+    )
+
+
+def _only(table: Table, names: Sequence[str]) -> Table:
+    """The table with some of its columns, in its own order."""
+    if not names:
+        return table
+    found = {name: matching(table.feature_names, name) for name in names}
+    for name, numbers in found.items():
+        if not numbers:
+            raise ScenarioError("data.columns", f"no column is called {name!r}", "name columns of the data")
+    kept = sorted({number for numbers in found.values() for number in numbers})
+    return dataclasses.replace(
+        table,
+        X=np.ascontiguousarray(table.X[:, kept]),
+        feature_names=tuple(table.feature_names[number] for number in kept),
+        continuous=table.continuous[kept],
+        image=None,
     )
 
 
@@ -103,6 +134,7 @@ def column(
     fraction: float = 1.0,
     test_fraction: float = USUAL_TEST_FRACTION,
     leak_target: bool = False,
+    history: int = 0,
     data_dir: Path | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A column of a data set's file, for the rows of `prepare` in their order: also one that is no feature.
@@ -116,6 +148,7 @@ def column(
         fraction: share of the training rows that is used.
         test_fraction: share of all rows that is tested on.
         leak_target: see ``load_distress``.
+        history: see ``load_distress``.
         data_dir: a directory to search before the usual ones.
 
     Returns:
@@ -124,7 +157,7 @@ def column(
     Raises:
         DataError: there is no such column, or it has no numbers.
     """
-    table = load(source, label=label, drop=drop, leak_target=leak_target, data_dir=data_dir)
+    table = load(source, label=label, drop=drop, leak_target=leak_target, history=history, data_dir=data_dir)
     train, test = split_rows(table, test_fraction=test_fraction, seed=seed)
     train = train[: max(1, round(fraction * len(train)))]
     if name in table.feature_names:

@@ -72,6 +72,25 @@ class Table:
 
 
 @dataclass(frozen=True, eq=False)
+class Ranges:
+    """Where the values of each column are known to lie, whatever the rows are.
+
+    Attributes:
+        lower: float64, shape (features,); minus infinity where nothing is known.
+        upper: the same; infinity where nothing is known.
+        continuous: bool, shape (features,); False for 0/1 columns of one-hot codes and for pixels.
+    """
+
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    continuous: NDArray[np.bool_]
+
+    def of(self, columns: NDArray[np.intp] | slice) -> Ranges:
+        """The ranges of some of the columns."""
+        return Ranges(self.lower[columns], self.upper[columns], self.continuous[columns])
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set ready for training: split into rows to learn from and rows to test on, and scaled.
 
@@ -86,6 +105,7 @@ class Dataset:
         y_test: labels 0.0 to classes - 1, float32, shape (rows_test,).
         classes: how many there are; of two, 1.0 is the positive one.
         image: rows and columns of pixels, where every row is an image; the names tell which column is where.
+        ranges: where the features lie before they are scaled, whatever the rows are.
     """
 
     name: str
@@ -98,6 +118,7 @@ class Dataset:
     y_test: NDArray[np.float32]
     classes: int = 2
     image: tuple[int, int] | None = None
+    ranges: Ranges | None = None
 
     @property
     def features(self) -> int:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from p2n2sim.data.names import matching
 from p2n2sim.errors import ScenarioError
 
 WHERE = "data.split"
@@ -64,8 +65,8 @@ def columns_by_name(
 
     Args:
         feature_names: names of all columns.
-        groups: for each holder the names of its columns; the name of a column that was one-hot encoded
-            stands for all of its ``name=value`` columns.
+        groups: for each holder the names of its columns, or patterns; the name of a column that was one-hot
+            encoded stands for all of its ``name=value`` columns.
 
     Returns:
         One array of column numbers per holder, in the order named, to be used as ``X[:, numbers]``.
@@ -77,9 +78,7 @@ def columns_by_name(
     parts: list[list[int]] = [[] for _ in groups]
     for holder, names in enumerate(groups):
         for name in names:
-            numbers = [
-                i for i, full in enumerate(feature_names) if full == name or full.startswith(f"{name}=")
-            ]
+            numbers = matching(feature_names, name)
             if not numbers:
                 raise ScenarioError(WHERE, f"no column is called {name!r}", "name columns of the data")
             taken = [number for number in numbers if number in owner]

@@ -77,6 +77,27 @@ class Columns:
             )
         return values
 
+    def filled(self, name: str, value: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """A column of numbers of which some may be missing.
+
+        Args:
+            name: of the column.
+            value: what stands where one is missing.
+
+        Returns:
+            float64, shape (rows,), every entry finite; and where one was missing, shape (rows,).
+
+        Raises:
+            DataError: values are infinite or no numbers.
+        """
+        column = self.table.column(name)
+        if pa.types.is_null(column.type):
+            column = column.cast(pa.float64())
+        missing = pc.is_null(column, nan_is_null=pa.types.is_floating(column.type))
+        whole = pc.if_else(missing, pa.scalar(value).cast(column.type), column)
+        values = Columns(self.where, pa.table({name: whole})).numbers(name)
+        return values, np.asarray(missing.to_numpy(), dtype=np.bool_)
+
     def codes(self, name: str) -> tuple[list[Any], NDArray[np.intp]]:
         """A column as positions in the sorted list of its distinct values.
 

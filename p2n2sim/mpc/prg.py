@@ -56,7 +56,12 @@ class Purpose(IntEnum):
     CORRELATED = 13  # everything that a dealer gives for one batch of several layers under sharing
     LABELS = 14
     NOISE = 15  # on h1
+    FEATURE_NOISE = 16  # on a holder's features
+    RESPONSE = 17  # labels by randomized response
     LANGEVIN = 20  # the noise of an update of somebody's weights
+    PERTURBATION = 21  # the noise on a clipped gradient
+    COINS = 22  # which rows are in a batch
+    NORM_MASK = 23  # what two holders add to and subtract from the norms of their rows
 
 
 def derive_key(seed: int, *labels: str | int) -> bytes:

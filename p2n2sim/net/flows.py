@@ -115,7 +115,8 @@ class Fluid:
                 flow.window.used_at = now
         if flow.target - flow.position <= _ALMOST:
             flow.position = flow.target
-        self._tell_started(now, flow, flow.position)
+        # where one message ends the next one begins, if it may leave
+        self._tell_started(now, flow, flow.position + (_ALMOST if flow.position < flow.target else 0.0))
         self._tell_passed(now, flow)
         active = flow.position < flow.target
         if active != flow.active:

@@ -58,15 +58,17 @@ class Parts:
         theta: weights of the first layer, (k, n) float32; the holders own its rows.
         server: theta_S, a module from h1 (m, n) to h_L (m, q).
         head: theta_y, from h_L (m, q) to the logit (m, 1), or for c classes to the logits (m, c).
+        pattern: 0 where theta is held at 0 and 1 elsewhere, (k, n) float32; None where nothing is held.
     """
 
     theta: Tensor
     server: nn.Module
     head: nn.Linear
+    pattern: Tensor | None = None
 
     def copy(self) -> Parts:
         """An independent copy with the same weights."""
-        return Parts(self.theta.clone(), copy.deepcopy(self.server), copy.deepcopy(self.head))
+        return Parts(self.theta.clone(), copy.deepcopy(self.server), copy.deepcopy(self.head), self.pattern)
 
 
 class PlainNetwork(nn.Module):
@@ -82,6 +84,7 @@ class PlainNetwork(nn.Module):
         self.theta = nn.Parameter(own.theta)
         self.server = own.server
         self.head = own.head
+        self.pattern = own.pattern
 
     def forward(self, X: Tensor) -> Tensor:
         """The logits (m,), or (m, c), of the rows of X (m, k)."""
@@ -98,6 +101,7 @@ def build(
     seed: int = 0,
     server: ServerFactory | None = None,
     logits: int = 1,
+    pattern: Tensor | None = None,
 ) -> Parts:
     """The network with its initial weights, a function of the arguments alone.
 
@@ -110,17 +114,20 @@ def build(
         server: makes the server's module from (n, q) instead of the built-in perceptron. It may draw
             its weights from torch's global generator, which is seeded for it and put back after.
         logits: outputs of the head.
+        pattern: 0 where theta is held at 0, (features, n).
     """
     generator = torch.Generator().manual_seed(seed)
     first, *rest = hidden
     theta = _weight(features, first, initialisation, generator)
+    if pattern is not None:
+        theta *= pattern
     if server is not None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             middle = server(first, hidden[-1])
     else:
         middle = _perceptron(first, rest, activations, initialisation, generator)
-    return Parts(theta, middle, _linear(hidden[-1], logits, initialisation, generator))
+    return Parts(theta, middle, _linear(hidden[-1], logits, initialisation, generator), pattern)
 
 
 def _perceptron(

@@ -24,7 +24,7 @@ def logistic_loss(logits: Tensor, y: Tensor, *, reduction: str) -> Tensor:
 
 
 def label_loss(logits: Tensor, y: Tensor, *, reduction: str) -> Tensor:
-    """L(y, y_hat) of Eq. 5: by the logistic function for two classes, by softmax for more.
+    """L(y, y_hat) of Eq. 5: by the logistic function for two classes, by softmax for more; 0 without rows.
 
     Eq. 2 leaves the last function, delta, to the prediction task.
 
@@ -33,6 +33,8 @@ def label_loss(logits: Tensor, y: Tensor, *, reduction: str) -> Tensor:
         y: (m,), 0.0 to c - 1.
         reduction: one of `REDUCTIONS`.
     """
+    if not len(y):
+        reduction = "sum"  # the mean of nothing is no number
     if logits.ndim == 1:
         return logistic_loss(logits, y, reduction=reduction)
     return functional.cross_entropy(logits, y.long(), reduction=reduction)
@@ -44,6 +46,16 @@ def product(a: Floats, b: Floats) -> Floats:
         return a @ b
 
 
+def squared_norms(rows: Floats) -> Floats:
+    """The squared Euclidean norm of every row of (m, n), (m,); without warnings, as above."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (rows * rows) @ np.ones(rows.shape[1], np.float32)  # faster than a sum along rows
+
+
 def forward_flops(module: nn.Module, rows: int) -> int:
-    """Multiply and add for every weight and row: the count for stacks of linear layers."""
-    return 2 * rows * sum(parameter.numel() for parameter in module.parameters())
+    """Multiply and add for every weight and row: the count for stacks of linear layers.
+
+    A module that uses its weights several times in a row says so in its attribute ``uses_of_a_weight``.
+    """
+    uses: int = getattr(module, "uses_of_a_weight", 1)
+    return 2 * rows * uses * sum(parameter.numel() for parameter in module.parameters())

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from p2n2sim.attacks.recovery import PAIRS
-from p2n2sim.paper.item import ATTACKS, Finished
+from p2n2sim.evaluation.item import ATTACKS, Finished
 
 MEAN, CLASS_MEAN = "mean", "class mean"
 BOUND = "best linear estimate"

@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Final
 
-from p2n2sim.errors import InputError
-from p2n2sim.paper.item import Item
+from p2n2sim.evaluation.item import Item
 from p2n2sim.paper.items.attack_weight import ATTACK_WEIGHT
 from p2n2sim.paper.items.attack_width import ATTACK_WIDTH
 from p2n2sim.paper.items.audit import AUDIT
@@ -35,29 +33,3 @@ ITEMS: Final[Sequence[Item]] = (
     ATTACK_WIDTH,
     FRONTIER,
 )
-
-
-def select(names: str | None, items: Sequence[Item] = ITEMS) -> list[Item]:
-    """The items with these names, in the order of the catalogue.
-
-    Args:
-        names: with commas between them; all unless given.
-        items: to choose from.
-
-    Raises:
-        InputError: there is no such item.
-    """
-    if names is None:
-        return list(items)
-    known = [item.name for item in items]
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    for name in wanted:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise InputError(
-                f"--items {names}", f"there is no {name!r}", f"{hint}there are {', '.join(known)}"
-            )
-    if not wanted:
-        raise InputError(f"--items {names}", "there are none", f"there are {', '.join(known)}")
-    return [item for item in items if item.name in wanted]

@@ -53,7 +53,7 @@ class EpochSeconds:
     """Virtual seconds of an epoch of one data set.
 
     Args:
-        frame: as `p2n2sim.paper.retimed.times` makes it, all of one source of triples.
+        frame: as `p2n2sim.evaluation.retimed.times` makes it, all of one source of triples.
         epochs: of the runs.
     """
 

@@ -16,8 +16,8 @@ from p2n2sim.adversary.write import to_tree
 from p2n2sim.attacks.recovery import Material, recover
 from p2n2sim.attacks.regress import LEARNERS, slower_mlp
 from p2n2sim.attacks.result import Finding
+from p2n2sim.evaluation.item import ATTACKS, PICTURES, Step
 from p2n2sim.messages import SERVER
-from p2n2sim.paper.item import ATTACKS, PICTURES, Step
 from p2n2sim.parties.schedule import Stage
 from p2n2sim.run import one_float_thread
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import groupby
@@ -15,6 +16,7 @@ from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.nn.training import forward_flops, label_loss
 from p2n2sim.parties.passes import Pass
+from p2n2sim.parties.perturbation.head import HeadPerturbation
 from p2n2sim.parties.schedule import Batch
 
 
@@ -28,6 +30,7 @@ async def label_owner(
     *,
     reduction: str,
     on_pass: Callable[[Pass], object],
+    perturbed: HeadPerturbation | None = None,
 ) -> None:
     """Trains theta_y in place.
 
@@ -40,13 +43,16 @@ async def label_owner(
         optimiser: over the head's parameters.
         reduction: ``sum`` or ``mean`` of the rows' losses, whose gradient is taken.
         on_pass: told of every finished pass.
+        perturbed: clips rows' gradients and adds noise, if anybody does.
     """
     for (epoch, stage), group in groupby(batches, key=lambda batch: (batch.epoch, batch.stage)):
         losses, rows, logits = [], [], []
         for batch in group:
             h_L = (await me.recv(SERVER, LastHidden)).h_L  # Algorithm 2 line 8, (m, q)
             y = torch.from_numpy((y_train if stage == "train" else y_test)[batch.rows])  # (m,)
-            if stage == "train":
+            if stage == "train" and perturbed:
+                loss = await perturbed.train(head, optimiser, h_L, y, batch.step)
+            elif stage == "train":
                 loss, d_L = await me.compute(
                     partial(_train, head, optimiser, h_L, y, reduction),
                     Cost(flops=3 * forward_flops(head, len(y)), messages=2),
@@ -60,7 +66,7 @@ async def label_owner(
                     label="predict",
                 )  # line 9
                 logits.append(prediction)
-            losses.append(loss / len(y))
+            losses.append(loss / len(y) if len(y) else math.nan)
             rows.append(len(y))
         joined = np.concatenate(logits) if logits else np.empty(0, np.float32)
         on_pass(Pass(epoch, stage, np.array(losses), np.array(rows), joined))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,8 @@ class Pass:
     Attributes:
         epoch: from 1.
         stage: ``train`` or ``predict``.
-        losses: (batches,) cross-entropy averaged over the rows of each batch, before its update.
+        losses: (batches,) cross-entropy averaged over the rows of each batch, before its update; NaN for a
+            batch without rows.
         rows: (batches,) rows of each batch.
         logits: (rows,), or (rows, c) for c classes, of the test rows in their order; empty after training.
     """
@@ -31,5 +33,8 @@ class Pass:
 
     @property
     def loss(self) -> float:
-        """Cross-entropy averaged over all rows of the pass."""
-        return float(np.average(self.losses, weights=self.rows))
+        """Cross-entropy averaged over all rows of the pass; NaN if there are none."""
+        some = self.rows > 0
+        if not some.any():
+            return math.nan
+        return float(np.average(self.losses[some], weights=self.rows[some]))

@@ -12,7 +12,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from p2n2sim.mpc import prg
+from p2n2sim.mpc.prg import Purpose, derive_key
+
 Stage = Literal["train", "predict"]
+Sampler = Literal["shuffled", "poisson"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +38,22 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """All batches of a run: epochs of shuffled training rows, each followed by a prediction when due.
+    """All batches of a run: epochs of training rows, each followed by a prediction when due.
 
-    The last batch of an epoch holds what is left. Iterating makes the batches anew each time, so that
-    many epochs take no memory.
+    Shuffled, the last batch of an epoch holds what is left. With Poisson sampling an epoch has as many
+    batches, and every row is in each of them with the same probability, whatever else is: a batch may be
+    larger, smaller or empty. Iterating makes the batches anew each time, so that many epochs take no memory.
 
     Attributes:
         rows_train: number of training rows.
         rows_test: number of test rows.
-        batch_size: rows of a full batch.
+        batch_size: rows of a full batch; with Poisson sampling, expected rows of every training batch.
         epochs: passes over the training rows.
         predict_every: predict the test rows after every so many epochs; always after the last.
         seed: of the orders of the training rows.
         first: the step at which a part of the run begins.
         stop: the step before which it ends; None for the end of the run.
+        sampler: how training rows come into a batch.
     """
 
     rows_train: int
@@ -58,6 +64,7 @@ class Schedule:
     seed: int
     first: int = 0
     stop: int | None = None
+    sampler: Sampler = "shuffled"
 
     def __len__(self) -> int:
         return self.end - self.first
@@ -70,6 +77,26 @@ class Schedule:
     def part(self, first: int, stop: int) -> Schedule:
         """The batches from one step to before another."""
         return dataclasses.replace(self, first=first, stop=stop)
+
+    @property
+    def rate(self) -> float:
+        """The probability with which a row is in a batch of Poisson sampling."""
+        return self.batch_size / self.rows_train
+
+    @property
+    def training_batches(self) -> int:
+        """Batches of the whole run that are trained on."""
+        return self.epochs * self._batches_of(self.rows_train)
+
+    @property
+    def most_uses(self) -> int:
+        """In how many training batches of the whole run the row is that is in the most of them."""
+        if self.sampler == "shuffled":
+            return self.epochs
+        uses = np.zeros(self.rows_train, np.int64)
+        for number in range(self.training_batches):
+            uses[self._training_rows(number)] += 1
+        return int(uses.max())
 
     @property
     def _all(self) -> int:
@@ -90,20 +117,38 @@ class Schedule:
             if following <= self.first or step >= self.end:
                 step = following
                 continue
-            parts: list[tuple[Stage, NDArray[np.int64]]] = [
-                ("train", _order(self.seed, epoch, self.rows_train))
-            ]
-            if self.predicts_after(epoch):
-                parts.append(("predict", np.arange(self.rows_test)))
-            for stage, order in parts:
-                for start in range(0, len(order), self.batch_size):
-                    if self.first <= step < self.end:
-                        yield Batch(step, epoch, stage, order[start : start + self.batch_size])
-                    step += 1
+            each = self._batches_of(self.rows_train)
+            for number in range((epoch - 1) * each, epoch * each):
+                if self.first <= step < self.end:
+                    yield Batch(step, epoch, "train", self._training_rows(number))
+                step += 1
+            for start in range(0, self.rows_test if self.predicts_after(epoch) else 0, self.batch_size):
+                if self.first <= step < self.end:
+                    rows = np.arange(start, min(start + self.batch_size, self.rows_test))
+                    yield Batch(step, epoch, "predict", rows)
+                step += 1
+
+    def _training_rows(self, number: int) -> NDArray[np.int64]:
+        """Those of a training batch, counted over the whole run from 0."""
+        if self.sampler == "poisson":
+            return _by_coins(self.seed, number, self.rows_train, self.rate)
+        epoch, batch = divmod(number, self._batches_of(self.rows_train))
+        start = batch * self.batch_size
+        return _order(self.seed, epoch + 1, self.rows_train)[start : start + self.batch_size]
 
     def predicts_after(self, epoch: int) -> bool:
         """Whether the test rows are predicted after this epoch."""
         return epoch == self.epochs or epoch % self.predict_every == 0
+
+
+@functools.lru_cache(maxsize=16)  # as below
+def _by_coins(seed: int, number: int, rows: int, rate: float) -> NDArray[np.int64]:
+    """The rows whose own 64-bit word, as a fraction of 2^64, is below the rate."""
+    words = prg.uniform(derive_key(seed, "coins"), number, rows, purpose=Purpose.COINS).view(np.uint64)
+    below = math.ceil(rate * 2.0**64)
+    chosen = np.flatnonzero(words < np.uint64(below)) if below < 1 << 64 else np.arange(rows)
+    chosen.flags.writeable = False
+    return chosen.astype(np.int64, copy=False)
 
 
 @functools.lru_cache(maxsize=4)  # every party walks through the same epoch at about the same time

@@ -19,7 +19,9 @@ from p2n2sim.messages import (
 )
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
+from p2n2sim.nn.per_example import Trace
 from p2n2sim.nn.training import forward_flops
+from p2n2sim.parties.perturbation.server import ServerPerturbation
 from p2n2sim.parties.schedule import Batch
 
 
@@ -44,6 +46,7 @@ async def server(
     *,
     gradient: type[FirstHiddenGradient] | type[LayerGradient] = FirstHiddenGradient,
     shows_h1: bool = False,
+    perturbed: ServerPerturbation | None = None,
 ) -> None:
     """Trains theta_S in place.
 
@@ -57,9 +60,14 @@ async def server(
         optimiser: over the module's parameters.
         gradient: the message that tells the holders the gradient.
         shows_h1: whether the holders are shown h1 of training batches, for their defenders.
+        perturbed: clips rows' gradients and adds noise, if anybody does.
     """
+    if perturbed:
+        await perturbed.prepare()
     await first_layer.prepare()
     for batch in batches:
+        if perturbed and batch.stage == "train":
+            await perturbed.begin(batch)
         h1 = torch.from_numpy(await first_layer.receive())  # Algorithm 2 line 4, (m, n)
         training = batch.stage == "train"
         if training and shows_h1:
@@ -67,28 +75,36 @@ async def server(
             for holder in holders:
                 me.send(holder, FirstHidden(batch.step, h1.numpy()))  # line 5
         flops = forward_flops(module, len(h1))
-        h_L = await me.compute(
-            partial(_forward, module, h1, training),
+        traced, h_L = await me.compute(
+            partial(_forward, module, h1, training, perturbed),
             Cost(flops=flops, messages=1),
             label="hidden layers forward",
         )  # line 6, (m, q)
         me.send(label_owner, LastHidden(batch.step, h_L.detach().numpy()))  # line 8
         if training:
             d_L = (await me.recv(label_owner, LastHiddenGradient)).d_L  # (m, q)
-            d_1 = await me.compute(
-                partial(_backward, h1, h_L, d_L, optimiser),
-                Cost(flops=2 * flops, messages=1 + len(holders)),
-                label="hidden layers backward",
-            )  # line 11, (m, n)
+            if perturbed and traced:
+                d_1 = await perturbed.backward(traced, d_L, optimiser, batch)
+            else:
+                d_1 = await me.compute(
+                    partial(_backward, h1, h_L, d_L, optimiser),
+                    Cost(flops=2 * flops, messages=1 + len(holders)),
+                    label="hidden layers backward",
+                )  # line 11, (m, n)
             for holder in holders:
                 me.send(holder, gradient(batch.step, d_1))
 
 
-def _forward(module: nn.Module, h1: torch.Tensor, training: bool) -> torch.Tensor:
+def _forward(
+    module: nn.Module, h1: torch.Tensor, training: bool, perturbed: ServerPerturbation | None
+) -> tuple[Trace | None, torch.Tensor]:
     """Eq. 1 for all layers of the server; keeps the graph only when there will be a backward pass."""
+    if training and perturbed:
+        traced = perturbed.forward(module, h1)
+        return traced, traced.output
     with torch.set_grad_enabled(training):
         h_L: torch.Tensor = module.train(training)(h1.requires_grad_(training))
-    return h_L
+    return None, h_L
 
 
 def _backward(h1: torch.Tensor, h_L: torch.Tensor, d_L: Floats, optimiser: torch.optim.Optimizer) -> Floats:

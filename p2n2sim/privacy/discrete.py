@@ -23,6 +23,9 @@ from p2n2sim.privacy.draws import Draws, Integers, Reals
 
 Proposal = Callable[[int], Integers]
 
+MAX_SKELLAM = 1 << 60
+"""The largest variance of Skellam noise that is drawn."""
+
 
 def discrete_laplace(draws: Draws, scale: Fraction | int, size: int) -> Integers:
     """Integers with P(x) proportional to exp(-|x| / scale).

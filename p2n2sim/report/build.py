@@ -18,7 +18,7 @@ from p2n2sim.report.comparison import columns_of, notes, texts
 from p2n2sim.report.figures import Exhibit, of_run, of_sweep
 from p2n2sim.report.read import Stored, StoredComparison, StoredRun, StoredSweep, read
 from p2n2sim.report.text import size, span, without_folders
-from p2n2sim.summary import in_digits
+from p2n2sim.summary import in_digits, privacy_sentence
 
 MARKER = "p2n2sim report"
 PAGE, README, FIGURES = "index.html", "README.md", "figures"
@@ -151,6 +151,7 @@ def _section(item: Stored, figures: Path) -> dict[str, object]:
         "summary": item.summary if isinstance(item, StoredRun) else None,
         "modelled": item.summary["modelled"] if isinstance(item, StoredRun) else item.modelled,
         "shadow": item.summary["shadow"] if isinstance(item, StoredRun) else [],
+        "privacy": privacy_sentence(item.summary) if isinstance(item, StoredRun) else "",
         "views": _views(item) if isinstance(item, StoredRun) else None,
         "exhibits": [write_exhibit(exhibit, figures) for exhibit in exhibits],
         "table": table,

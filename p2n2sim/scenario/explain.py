@@ -97,6 +97,8 @@ def _remedy(what: str, place: str) -> str:
         return f"one of {', '.join(names)} would do"
     if place == "name":
         return "letters, digits, '.', '_' and '-' would do, the first one a letter or a digit"
+    if place == "fault":
+        return "write each fault as a [[fault]] table"
     expected = re.sub(r", got .*", "", what, flags=re.DOTALL).removeprefix("Expected ")
     return re.sub("`(.*?)`", lambda kinds: _in_words(kinds[1]), expected) + " would do"
 

@@ -19,7 +19,10 @@ from p2n2sim.errors import InputError, ScenarioError
 from p2n2sim.scenario.defences import check_defences
 from p2n2sim.scenario.explain import explain, is_key, shown
 from p2n2sim.scenario.faults import check_faults, without_restarts
+from p2n2sim.scenario.input_noise import check_inputs
 from p2n2sim.scenario.links import check_network
+from p2n2sim.scenario.model import check_model
+from p2n2sim.scenario.perturbation import check_privacy
 from p2n2sim.scenario.protocol import check_protocol, check_record
 from p2n2sim.scenario.sections import Scenario, convert
 from p2n2sim.scenario.trace import inline_traces
@@ -27,6 +30,7 @@ from p2n2sim.scenario.training import check_training
 from p2n2sim.scenario.units import Quantity
 
 Tree = dict[str, Any]
+_INFINITE = (("privacy.epsilon", math.inf),)  # what may be without limit
 
 
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Scenario:
@@ -236,7 +240,7 @@ def _check_finite(tree: object, place: str = "") -> None:
     if isinstance(tree, dict):
         for key, value in tree.items():
             _check_finite(value, f"{place}.{key}".lstrip("."))
-    elif isinstance(tree, float) and not math.isfinite(tree):
+    elif isinstance(tree, float) and not math.isfinite(tree) and (place, tree) not in _INFINITE:
         raise ScenarioError(place, f"found {tree}", "a finite number would do")
 
 
@@ -249,17 +253,13 @@ def _check(scenario: Scenario) -> None:
             f"{scenario.data.label_owner!r} is no data holder",
             f"name {_some(holders)}",
         )
-    model = scenario.model
-    if len(model.activation_list) != len(model.hidden):
-        raise ScenarioError(
-            "model.activations",
-            f"{len(model.activation_list)} activations for {len(model.hidden)} hidden layers",
-            "give one for all, or one for each",
-        )
+    check_model(scenario.model)
     check_network(scenario)
     check_protocol(scenario)
     check_training(scenario)
     check_defences(scenario)
+    check_privacy(scenario)
+    check_inputs(scenario, holders)
     check_record(scenario, holders)
     check_faults(scenario.fault, holders, authenticated=scenario.network.authenticate)
     if scenario.protocol.shadow and (scenario.train.checkpoint_every or not without_restarts(scenario.fault)):

@@ -150,6 +150,12 @@ def _check_engine(scenario: Scenario) -> None:
             f"a product has {2 * protocol.fractional_bits} of them in a ring of {protocol.ring_bits} bits",
             f"at most {protocol.ring_bits // 2 - 2} would do",
         )
+    if model.kind != "perceptron" or model.steps:
+        raise ScenarioError(
+            "model.steps" if model.kind == "perceptron" else "model.kind",
+            f"a sequence cannot be put under secret sharing, and {secret} layers are",
+            "a perceptron without steps would do",
+        )
     if model.server is not None:
         raise ScenarioError(
             "model.server",

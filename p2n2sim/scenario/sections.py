@@ -11,6 +11,7 @@ from p2n2sim.mpc.prg import derive_key
 from p2n2sim.scenario.defender import Defence, Defender
 from p2n2sim.scenario.faults import Fault
 from p2n2sim.scenario.network import Network
+from p2n2sim.scenario.privacy import Privacy
 from p2n2sim.scenario.section import Count, Rate, Section, Share
 from p2n2sim.scenario.units import Duration, Quantity
 
@@ -23,8 +24,8 @@ class Data(Section, frozen=True):
     """Which data, and who holds what.
 
     Attributes:
-        source: ``creditcard``, ``financial_distress``, ``mnist``, ``digits``, or the path of a .csv or
-            .parquet file.
+        source: ``creditcard``, ``financial_distress``, ``uci_default``, ``give_me_some_credit``,
+            ``german_credit``, ``mnist``, ``digits``, or the path of a .csv or .parquet file.
         label: label column of the user's own file.
         drop: columns of the user's own file that are left out.
         fraction: share of the training rows that is used.
@@ -33,9 +34,14 @@ class Data(Section, frozen=True):
         clip: largest magnitude of a standardised feature.
         leak_target: count the distress data's target as a feature, which gives the paper's 556 columns
             and an AUC that means nothing.
+        columns: names or patterns of the features that are used; unless given, all.
+        history: so many earlier periods of its company stand beside every row of the distress data.
+        bounds: numeric column, or a pattern -> the smallest and the largest value that are let through, as
+            publicly known.
+        logarithm: numeric columns, or patterns, of which sign(x) log(1 + |x|) is taken after that.
         holders: number of data holders; they are called A, B, C, ...
         split: ``even``, ``left-right`` (of images), the number of columns of each holder, or the column names
-            of each.
+            of each, patterns with ``*`` among them.
         label_owner: the holder that owns the label; a list of several is refused.
         fingerprint: SHA-256 of the prepared data, filled in by a run; a run on other data is refused.
     """
@@ -48,6 +54,10 @@ class Data(Section, frozen=True):
     standardise: bool = True
     clip: Rate | None = None
     leak_target: bool = False
+    columns: tuple[str, ...] = ()
+    history: Annotated[int, Meta(ge=0, le=13)] = 0
+    bounds: dict[str, tuple[float, float]] = msgspec.field(default_factory=dict)
+    logarithm: tuple[str, ...] = ()
     holders: Annotated[int, Meta(ge=2, le=1_000)] = 2
     split: str | tuple[int | tuple[str, ...], ...] = "even"
     label_owner: str = "A"
@@ -61,6 +71,10 @@ class Model(Section, frozen=True):
         hidden: widths of the hidden layers; the first one is computed by the holders.
         activations: one for all hidden layers, or one each.
         initialisation: ``glorot`` (uniform, zero biases) or ``pytorch``.
+        kind: what the server's hidden layers are: a ``perceptron``, or over the `steps` of a sequence a
+            ``cnn`` (convolutional) or a ``gru`` (recurrent).
+        steps: for every step of a sequence, the earliest first, the columns or patterns that feed its units
+            of the first layer, which are divided evenly among the steps; columns in no step feed all.
         server: ``package.module:function`` that makes the server's module from the widths of the
             first and the last hidden layer, instead of the built-in perceptron.
     """
@@ -68,6 +82,8 @@ class Model(Section, frozen=True):
     hidden: Annotated[tuple[Width, ...], Meta(min_length=1)] = (8, 8)
     activations: Activation | tuple[Activation, ...] = "sigmoid"
     initialisation: Literal["glorot", "pytorch"] = "glorot"
+    kind: Literal["perceptron", "cnn", "gru"] = "perceptron"
+    steps: tuple[tuple[str, ...], ...] = ()
     server: str | None = None
 
     @property
@@ -83,7 +99,9 @@ class Train(Section, frozen=True):
 
     Attributes:
         epochs: passes over the training rows.
-        batch_size: rows of a mini-batch.
+        batch_size: rows of a mini-batch; with Poisson sampling, their expected number.
+        sampler: how rows come into a batch: ``shuffled``, parts of a random order of all; or ``poisson``,
+            each row by its own coin.
         optimiser: ``sgd`` (gradient descent), ``adam``, or ``sgld`` (Langevin dynamics).
         learning_rate: step of the optimiser.
         momentum: of the gradient descent, 0 for none.
@@ -97,6 +115,7 @@ class Train(Section, frozen=True):
 
     epochs: Count = 3
     batch_size: Count = 5000
+    sampler: Literal["shuffled", "poisson"] = "shuffled"
     optimiser: Literal["sgd", "adam", "sgld"] = "sgd"
     learning_rate: Rate = 0.001
     momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.0
@@ -248,6 +267,7 @@ class Scenario(Section, frozen=True):
     protocol: Protocol = Protocol()
     defender: Defender = Defender()
     defence: Defence = Defence()
+    privacy: Privacy = Privacy()
     network: Network = Network()
     compute: Compute = Compute()
     record: Record = Record()

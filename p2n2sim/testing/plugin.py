@@ -9,6 +9,7 @@ Importing this takes no time worth mentioning: what needs numpy is imported by t
 
 from __future__ import annotations
 
+import argparse
 import functools
 import importlib
 import inspect
@@ -31,12 +32,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("p2n2sim")
     group.addoption(
         "--schedule-seed",
-        type=int,
+        type=_seed,
         default=None,
         metavar="K",
         help="run tests in virtual time under this one schedule: another legal order of equal times",
     )
     parser.addini("virtual_time", "run every asynchronous test in virtual time", type="bool", default=False)
+
+
+def _seed(text: str) -> int:
+    seed = int(text)
+    if seed < 0:
+        raise argparse.ArgumentTypeError(f"{seed} is negative; seeds are 0, 1, 2, ...")
+    return seed
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,11 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-def make_world(request: pytest.FixtureRequest) -> World:
+def make_world(request: pytest.FixtureRequest) -> Generator[World]:
     """Parties joined by links of one second each, so that the clock counts rounds."""
     module = importlib.import_module("p2n2sim.testing.world")
     made: World = module.World(schedule=request.config.getoption("schedule_seed"))
-    return made
+    yield made
+    made.check()
 
 
 world = pytest.fixture(name="world")(make_world)
@@ -133,8 +142,13 @@ def _new_loop(schedule: int | None) -> Any:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """Keeps the test's own function: pytest-asyncio puts another in its place, which runs on its loop."""
+    """Keeps the test's own function: pytest-asyncio puts another in its place, which runs on its loop.
+
+    In its automatic mode anyio would run an asynchronous test in virtual time, too, if it had a backend.
+    """
     if isinstance(item, pytest.Function):
+        if _is_virtual(item) and "anyio_backend" not in item._fixtureinfo.argnames:
+            item.funcargs.pop("anyio_backend", None)
         item.stash[_FUNCTION] = item.obj, getattr(getattr(item.obj, "hypothesis", None), "inner_test", None)
 
 

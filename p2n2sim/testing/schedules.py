@@ -58,6 +58,8 @@ def run_under(
             vars(function)["hypothesis"].inner_test = _on_own_loop(inner, seed)
         try:
             call(**arguments)
+            for world in worlds:
+                world.check()
         except (KeyboardInterrupt, pytest.skip.Exception):
             raise
         except BaseException as error:

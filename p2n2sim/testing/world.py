@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 from p2n2sim.net import simloop
 from p2n2sim.net.cpu import Machine
@@ -15,27 +15,8 @@ from p2n2sim.net.network import Network
 from p2n2sim.net.simloop import SimLoop
 from p2n2sim.net.topology import Topology
 from p2n2sim.testing.expectation import Expectation, table
+from p2n2sim.testing.results import Party, Results, check_coroutines
 from p2n2sim.wire import Message
-
-Party: TypeAlias = Callable[[Endpoint], Coroutine[Any, Any, Any]] | Coroutine[Any, Any, Any]
-"""An asynchronous function of the party's endpoint, or a coroutine that has its endpoint already."""
-
-
-class Results(dict[str, Any]):
-    """Party -> what it returned. In an asynchronous test it has to be awaited first."""
-
-    _play: Coroutine[Any, Any, dict[str, Any]] | None = None
-
-    def __await__(self) -> Generator[Any, None, Results]:
-        if self._play is not None:
-            self.update((yield from self._play.__await__()))
-            self._play = None
-        return self
-
-    def __missing__(self, party: str) -> Any:
-        if self._play is not None:
-            raise TypeError("in an asynchronous test, write: await world.run(...)")
-        raise KeyError(party)
 
 
 class World:
@@ -76,6 +57,12 @@ class World:
         self._began = self._ended = 0.0
         self._loop: SimLoop | None = None
         self._network: Network | None = None
+        self._parties: Mapping[str, Endpoint] = {}
+        self._latest = Results()
+
+    def check(self) -> None:
+        """Raises TypeError where an asynchronous test forgot to await the latest run."""
+        self._latest.check()
 
     def __repr__(self) -> str:
         return f"<World: {len(self.ledger.rows)} messages, {self.rounds} rounds, {self.time:.9g} s>"
@@ -97,10 +84,12 @@ class World:
 
         Raises:
             DeadlockError: nobody can go on.
+            TypeError: a party is no asynchronous function, or the run before was not awaited.
             Exception: the first exception of a party, after the others were cancelled.
         """
+        self.check()
         everybody = {**(parties or {}), **more}
-        results = Results()
+        self._latest = results = Results()
         if _running_loop() is None:
             results.update(simloop.run(self._play(everybody), schedule=self.schedule))
         else:
@@ -120,6 +109,7 @@ class World:
         network = self._open()
         ends = {name: self.join(name) for name in parties}
         tasks = {name: party(ends[name]) if callable(party) else party for name, party in parties.items()}
+        check_coroutines(tasks)
         try:
             return await network.run(tasks)
         finally:
@@ -132,7 +122,7 @@ class World:
         if not isinstance(loop, SimLoop):
             raise RuntimeError(
                 f"the world needs a p2n2sim.net.simloop.SimLoop, and {type(loop).__name__} runs: mark the "
-                "test with pytest.mark.virtual_time, or make it an ordinary function"
+                "test with pytest.mark.virtual_time and for no other plugin, or make it an ordinary function"
             )
         if self._network is None or self._loop is not loop:
             self.ledger, self.sent, self._loop = Ledger(), [], loop
@@ -145,6 +135,7 @@ class World:
                 ledger=self.ledger,
                 tap=lambda sender, receiver, message: self.sent.append((sender, receiver, message)),
             )
+            self._parties = self._network.parties
         return self._network
 
     # -- what happened -------------------------------------------------------------------------
@@ -176,7 +167,11 @@ class World:
             receiver: only those to this party.
             kind: only those of this type, or of this type's name.
             phase: only those of the ``offline`` or the ``online`` phase.
+
+        Raises:
+            ValueError: nobody has that name.
         """
+        self._check_names(sender, receiver)
         name = kind.__name__ if isinstance(kind, type) else kind
         wanted = {"sender": sender, "receiver": receiver, "kind": name, "phase": phase}
         chosen = {field: value for field, value in wanted.items() if value is not None}
@@ -213,15 +208,29 @@ class World:
 
         Args:
             parties: only those that one of these sent; all unless there are any.
+
+        Raises:
+            ValueError: nobody has that name.
         """
+        self._check_names(*parties)
         return [_arrow(entry) for entry in self.messages() if not parties or entry.sender in parties]
 
     def saw(self, party: str) -> View:
-        """What a party was sent: values in the clear, uniform elements, ciphertext, by name and number."""
+        """What a party was sent: values in the clear, uniform elements, ciphertext, by name and number.
+
+        Raises:
+            ValueError: nobody has that name.
+        """
+        self._check_names(party)
         return self.ledger.views([party])[party]
 
     def received(self, party: str) -> list[tuple[str, Message]]:
-        """Sender and message of everything that was sent to a party."""
+        """Sender and message of everything that was sent to a party.
+
+        Raises:
+            ValueError: nobody has that name.
+        """
+        self._check_names(party)
         return [(sender, message) for sender, receiver, message in self.sent if receiver == party]
 
     def expect(
@@ -262,6 +271,13 @@ class World:
     def table(self) -> str:
         """The messages of the latest run as text."""
         return table(self.messages())
+
+    def _check_names(self, *names: str | None) -> None:
+        """A misspelt party sends nothing and sees nothing: that must not pass for a fact about a protocol."""
+        for name in names:
+            if name is not None and name not in self._parties:
+                known = ", ".join(self._parties) or "nobody, because no run has begun"
+                raise ValueError(f"there is no party {name!r} in the latest run; there is {known}")
 
     def _by_link(self, field: str) -> dict[str, int]:
         totals: dict[str, int] = {}

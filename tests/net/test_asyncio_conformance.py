@@ -34,11 +34,18 @@ def trace_of(
 
 @pytest.mark.parametrize("run", PROGRAMS, ids=lambda run: run.__name__)
 def test_a_program_leaves_the_same_trace_as_on_the_stock_loop(run: Program) -> None:
-    """In virtual time as in real time, in debug mode and outside it."""
-    expected = trace_of(run, asyncio.SelectorEventLoop, 0.01, debug=False)
-    assert expected
-    for debug in (False, True):
-        assert trace_of(run, SimLoop, 1.0, debug) == expected
+    """In virtual time as in real time, in debug mode and outside it.
+
+    A busy machine may wake the stock loop late; longer units of real time then tell what was meant.
+    """
+    found = trace_of(run, SimLoop, 1.0, debug=False)
+    assert found == trace_of(run, SimLoop, 1.0, debug=True)
+    for unit in (0.01, 0.1, 0.5):
+        expected = trace_of(run, asyncio.SelectorEventLoop, unit, debug=False)
+        assert expected
+        if found == expected:
+            return
+    assert found == expected
 
 
 def stop_in_the_middle(loop: asyncio.AbstractEventLoop, note: Note) -> None:

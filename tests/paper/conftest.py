@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from p2n2sim.errors import P2N2SimError
-from p2n2sim.paper import work
-from p2n2sim.paper.catalogue import select
-from p2n2sim.paper.evaluate import evaluate
-from p2n2sim.paper.work import OnEnd
+from p2n2sim.evaluation import work
+from p2n2sim.evaluation.evaluate import evaluate
+from p2n2sim.evaluation.select import select
+from p2n2sim.evaluation.work import OnEnd
+from p2n2sim.paper.catalogue import ITEMS
+from p2n2sim.paper.edition import PAPER
 from p2n2sim.processes import Call
 from tests import tiny
 
@@ -37,7 +39,7 @@ def write_scenarios(home: Path) -> Path:
 def evaluated(home: Path, out: str, items: str = BOTH, on_end: OnEnd = lambda *told: None) -> Path:
     """Makes the evaluation; returns the folder of its report."""
     folders = {"work": home / "work", "scenarios": home / "scenarios"}
-    return evaluate(select(items), home / out, **folders, on_end=on_end).parent
+    return evaluate(PAPER, select(items, ITEMS), home / out, **folders, on_end=on_end).parent
 
 
 def call_here(

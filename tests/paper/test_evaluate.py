@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 
 from p2n2sim.errors import InputError
-from p2n2sim.paper import work
-from p2n2sim.paper.catalogue import ITEMS, select
-from p2n2sim.paper.item import Item, Source, Step
-from p2n2sim.paper.plan import plan
-from p2n2sim.paper.work import finish
+from p2n2sim.evaluation import work
+from p2n2sim.evaluation.item import Item, Source, Step
+from p2n2sim.evaluation.plan import plan
+from p2n2sim.evaluation.select import select
+from p2n2sim.evaluation.work import finish
+from p2n2sim.paper.catalogue import ITEMS
 from p2n2sim.run import run
 from p2n2sim.scenario.load import load
 from p2n2sim.scenario.units import Bandwidth
@@ -52,7 +53,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def folders(home: Path, *, quick: bool = False) -> set[str]:
     """Where the runs of both items are kept."""
-    planned = plan(select(BOTH), home / "scenarios", home / "work", quick=quick, data_dir=None)
+    planned = plan(select(BOTH, ITEMS), home / "scenarios", home / "work", quick=quick, data_dir=None)
     return {run.folder.name for item in planned for own in item.runs.values() for run in own}
 
 
@@ -224,7 +225,7 @@ def test_two_runs_of_one_name_are_refused(home: Path) -> None:
 @pytest.mark.parametrize("quick", [False, True])
 def test_every_shipped_item_has_its_scenario_files(tmp_path: Path, quick: bool) -> None:
     """All of them are valid, also when shortened, and each item has at least one run."""
-    for planned in plan(select(None), SHIPPED, tmp_path, quick=quick, data_dir=None):
+    for planned in plan(select(None, ITEMS), SHIPPED, tmp_path, quick=quick, data_dir=None):
         assert any(planned.runs.values()), planned.item.name
     named = {source.file for item in ITEMS for source in item.sources}
     assert named == {path.name for path in SHIPPED.glob("*.toml")}

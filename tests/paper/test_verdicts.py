@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p2n2sim.evaluation.retimed import short_rate
 from p2n2sim.nn.network import PlainNetwork, build
 from p2n2sim.nn.training import forward_flops
 from p2n2sim.paper.inversion import (
@@ -25,7 +26,6 @@ from p2n2sim.paper.inversion import (
 from p2n2sim.paper.items import figure5, losses, table1, table2
 from p2n2sim.paper.numbers import PAPER, standard_error, tolerance
 from p2n2sim.paper.plain_time import epoch_cost
-from p2n2sim.paper.retimed import short_rate
 
 STATED = "reproduced only under stated conditions"
 

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chi2
 
 from p2n2sim.parties.schedule import Schedule
 
@@ -62,3 +63,53 @@ def test_the_order_is_a_function_of_seed_and_epoch() -> None:
     """Two walks see the same order; epochs and seeds have different ones."""
     assert orders(1) == orders(1)
     assert len({tuple(order) for seed in (1, 2) for order in orders(seed)}) == 4
+
+
+def poisson(rows: int = 400, batch_size: int = 40, epochs: int = 30, seed: int = 5) -> Schedule:
+    """Ten batches an epoch by coins."""
+    return Schedule(
+        rows_train=rows,
+        rows_test=3,
+        batch_size=batch_size,
+        epochs=epochs,
+        predict_every=9,
+        seed=seed,
+        sampler="poisson",
+    )
+
+
+def test_coins_fall_independently_with_their_rate() -> None:
+    """Sizes, uses of a row, and pairs of rows are what independent coins of that rate give."""
+    schedule = poisson()
+    trained = [batch.rows for batch in schedule if batch.stage == "train"]
+    assert len(trained) == schedule.training_batches == 300
+    chosen = np.zeros((300, 400), bool)
+    for batch, rows in zip(chosen, trained, strict=True):
+        assert (np.diff(rows) > 0).all()
+        batch[rows] = True
+    p = schedule.rate
+    assert p == 0.1
+    assert abs(chosen.mean() - p) < 4 * np.sqrt(p * (1 - p) / chosen.size)
+    for counts, n in ((chosen.sum(1), 400), (chosen.sum(0), 300)):
+        statistic = ((counts - n * p) ** 2).sum() / (n * p * (1 - p))
+        low, high = chi2.ppf([1e-4, 1 - 1e-4], len(counts))
+        assert low < statistic < high
+    together = np.corrcoef(chosen.T)[np.triu_indices(400, 1)]
+    assert abs(together.mean()) < 4 / np.sqrt(300 * len(together))
+    assert schedule.most_uses == chosen.sum(0).max()
+
+
+def test_coins_of_another_seed_or_part() -> None:
+    """Another seed draws other batches; a part of a run has those of the whole."""
+    whole = [batch.rows.tolist() for batch in poisson(epochs=2)]
+    assert whole != [batch.rows.tolist() for batch in poisson(epochs=2, seed=6)]
+    assert [batch.rows.tolist() for batch in poisson(epochs=2).part(4, 15)] == whole[4:15]
+    everything = poisson(rows=40, batch_size=40, epochs=2)
+    assert all(len(batch.rows) == 40 for batch in everything if batch.stage == "train")
+
+
+def test_uses_of_shuffled_rows_are_epochs() -> None:
+    """A row is in one batch an epoch."""
+    schedule = Schedule(rows_train=50, rows_test=1, batch_size=20, epochs=7, predict_every=9, seed=1)
+    assert schedule.most_uses == 7
+    assert schedule.training_batches == 21

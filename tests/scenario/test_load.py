@@ -140,6 +140,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"train": 5}, "train: found 5; a table would do"),
     ({"data": {"standardise": "maybe"}}, "data.standardise: found 'maybe'; true or false would do"),
     ({"data": {"clip": []}}, "data.clip: found []; a number would do"),
+    ({"fault": {"kind": "cut"}}, "fault: found {'kind': 'cut'}; write each fault as a [[fault]] table"),
     ({"data": {"split": 3}}, "data.split: found 3; text or a list would do"),
     ({"data": {"drop": ["a", 5]}}, "data.drop.1: found 5; text would do"),
     ({"data": {"label_owner": "C"}}, "data.label_owner: 'C' is no data holder; name one of A, B"),
@@ -428,7 +429,8 @@ def test_every_key_is_documented() -> None:
     """docs/scenarios.md has a row for every key, with its default."""
     text = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text("utf-8")
     missing = []
-    for section in ("", "data", "model", "train", "protocol", "defender", "defence", "network", "compute"):
+    sections = ("data", "model", "train", "protocol", "defender", "defence", "network", "compute", "record")
+    for section in ("", *sections):
         tree = to_tree(load_minimal())
         keys = tree if not section else tree[section]
         for key, value in keys.items():

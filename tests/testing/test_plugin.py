@@ -253,6 +253,45 @@ def test_without_pytest_asyncio(project: pytest.Pytester) -> None:
     project.runpytest_inprocess(*OPTIONS[:-2], "-p", "no:asyncio").assert_outcomes(passed=2)
 
 
+@pytest.mark.parametrize("schedules", ["", "@pytest.mark.schedules(3)"])
+def test_a_run_that_is_never_awaited_fails_its_test(project: pytest.Pytester, schedules: str) -> None:
+    """It would pass without having run anything, but for a warning."""
+    tests = f"""
+    {schedules}
+    async def test_nothing(world):
+        world.run(A=voter, B=voter, C=counter)
+    """
+    result = run(project, tests)
+    result.stdout.fnmatch_lines(["E*TypeError: in an asynchronous test, write: await world.run(...)"])
+    assert result.ret == 1
+
+
+def test_seeds_are_not_negative(project: pytest.Pytester) -> None:
+    """As on the simulator's own command line."""
+    project.makepyfile("def test(): pass")
+    result = project.runpytest_subprocess(*OPTIONS[:2], "--schedule-seed", "-1")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*error: argument --schedule-seed: -1 is negative; seeds are 0, 1, 2, ..."])
+
+
+def test_anyio_alone_leaves_virtual_time_to_us(project: pytest.Pytester) -> None:
+    """Its automatic mode does not take our tests, which would sleep for a day, where no pytest-asyncio is."""
+    pytest.importorskip("anyio")
+    tests = """
+    @pytest.mark.virtual_time
+    async def test_sleeps():
+        await asyncio.sleep(86_400)
+
+    async def test_ours(world):
+        await world.run(A=voter, C=lambda end: end.recv("A", Vote))
+        assert isinstance(asyncio.get_running_loop(), SimLoop)
+    """
+    project.makepyfile(test_user=MESSAGES + textwrap.dedent(tests))
+    options = ("-p", "no:asyncio", "-p", "anyio", "-o", "anyio_mode=auto")
+    outcomes = project.runpytest_inprocess(*OPTIONS[:-2], *options).parseoutcomes()
+    assert outcomes.keys() == {"passed"}
+
+
 @pytest.mark.parametrize("mode", [(), ("-o", "anyio_mode=auto"), ("-o", "asyncio_mode=auto")])
 def test_beside_anyio(project: pytest.Pytester, mode: tuple[str, ...]) -> None:
     """Tests with anyio's marker run on anyio's backends; those with a world in virtual time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,6 +118,44 @@ async def test_forgetting_to_await_is_told(world: World) -> None:
     assert results["A"] is None
     with pytest.raises(KeyError):
         results["B"]
+
+
+async def test_a_run_that_was_not_awaited_is_told(world: World) -> None:
+    """By the next run, by the next schedule and at the end of the test; one that failed was awaited."""
+    world.run(A=silent)
+    with pytest.raises(TypeError, match=r"write: await world\.run"):
+        world.run(A=silent)
+    world.run(A=silent)
+    with pytest.raises(TypeError, match=r"write: await world\.run"):
+        world.check()
+    with pytest.raises(DeadlockError):
+        await world.run(A=alice, B=silent)
+    world.check()
+
+
+def test_a_name_that_nobody_has_is_no_party_that_saw_nothing(world: World) -> None:
+    """What is asked of a misspelt party is refused; otherwise a test of its view would always pass."""
+    with pytest.raises(ValueError, match="there is nobody, because no run has begun"):
+        world.saw("A")
+    world.run(A=alice, B=bob, C=silent)
+    assert world.saw("C").clear == {}
+    asked: tuple[Callable[[], object], ...] = (
+        lambda: world.saw("a"),
+        lambda: world.order("A", "a"),
+        lambda: world.received("a"),
+        lambda: world.messages("a"),
+        lambda: world.bytes(receiver="a"),
+        lambda: world.expect(clear={"a": {}}),
+    )
+    for ask in asked:
+        with pytest.raises(ValueError, match="there is no party 'a' in the latest run; there is A, B, C"):
+            ask()
+
+
+def test_a_party_that_is_no_coroutine_is_named(world: World) -> None:
+    """Also where the others are; none of them is started, and none is left."""
+    with pytest.raises(TypeError, match="party B is no asynchronous function: it gave 3 in place"):
+        world.run(A=alice, B=lambda end: 3, C=silent)  # type: ignore[arg-type, return-value]
 
 
 def test_a_stock_loop_is_told_apart(world: World) -> None:

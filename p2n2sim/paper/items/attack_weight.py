@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from p2n2sim.evaluation.item import Evidence, Item, Level, Section, Table, Verdict
 from p2n2sim.paper.attacked import averaged, outcome
-from p2n2sim.paper.item import Evidence, Item, Level, Section, Table, Verdict
 from p2n2sim.paper.items.digits_runs import DEFENDER, HEAD, READING, WEIGHT, WIDTH, caption, cells, undefended
 from p2n2sim.paper.items.figure8 import FIGURE8, READINGS
 from p2n2sim.report import style

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from p2n2sim.evaluation.item import Evidence, Item, Level, Section, Source, Table, Verdict
 from p2n2sim.paper.attacked import averaged, outcome
-from p2n2sim.paper.item import Evidence, Item, Level, Section, Source, Table, Verdict
 from p2n2sim.paper.items.digits_runs import HEAD, HIDDEN, SEED, WIDTH, caption, cells, width
 from p2n2sim.paper.recovered import recovering
 from p2n2sim.report import style
@@ -140,7 +140,7 @@ ATTACK_WIDTH = Item(
         WIDTH,
         Source(
             "fraud-width.toml",
-            {SEED: [1], HIDDEN: [[1, 8], [4, 8], [16, 8]]},
+            quick={SEED: [1], HIDDEN: [[1, 8], [4, 8], [16, 8]]},
             steps=(recovering(stages=("predict",)),),
         ),
     ),

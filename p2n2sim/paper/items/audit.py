@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from p2n2sim.evaluation.item import Evidence, Finished, Item, Section, Source, Table, Verdict
+from p2n2sim.evaluation.retimed import short_rate, times
 from p2n2sim.paper.inversion import BANDWIDTHS, ENCODINGS, PLAUSIBLE, TRIPLES, EpochSeconds, feasible, invert
-from p2n2sim.paper.item import Evidence, Finished, Item, Section, Source, Table, Verdict
 from p2n2sim.paper.numbers import GUESSED_EPOCHS, PAPER
-from p2n2sim.paper.retimed import short_rate, times
 from p2n2sim.report import style
 from p2n2sim.report.figures import Exhibit
 from p2n2sim.report.provenance import data_line

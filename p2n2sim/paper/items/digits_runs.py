@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from p2n2sim.paper.item import ATTACKS, Evidence, Finished, Source
+from p2n2sim.evaluation.item import ATTACKS, Evidence, Finished, Source
 from p2n2sim.paper.recovered import recovering
 from p2n2sim.report.provenance import data_line
 
@@ -15,11 +15,13 @@ FULL = 64
 """Width of the cut at which the other defences stand."""
 _STEPS = (recovering(leaked=0.25),)
 _QUICK = {SEED: [1]}
-WIDTH: Final = Source("digits-width.toml", {**_QUICK, HIDDEN: [[1, 32], [8, 32], [64, 32]]}, steps=_STEPS)
-DEFENDER: Final = Source("digits-defender.toml", {**_QUICK, WEIGHT: [1.0, 100.0]}, steps=_STEPS)
-NOPEEK: Final = Source("digits-nopeek.toml", {**_QUICK, NOPEEK_WEIGHT: [3.0]}, steps=_STEPS)
-NOISE: Final = Source("digits-noise.toml", {**_QUICK, NOISE_DEVIATION: [1.0]}, steps=_STEPS)
-SGLD: Final = Source("digits-sgld.toml", {**_QUICK, TEMPERATURE: [1e-4]}, steps=_STEPS)
+WIDTH: Final = Source(
+    "digits-width.toml", quick={**_QUICK, HIDDEN: [[1, 32], [8, 32], [64, 32]]}, steps=_STEPS
+)
+DEFENDER: Final = Source("digits-defender.toml", quick={**_QUICK, WEIGHT: [1.0, 100.0]}, steps=_STEPS)
+NOPEEK: Final = Source("digits-nopeek.toml", quick={**_QUICK, NOPEEK_WEIGHT: [3.0]}, steps=_STEPS)
+NOISE: Final = Source("digits-noise.toml", quick={**_QUICK, NOISE_DEVIATION: [1.0]}, steps=_STEPS)
+SGLD: Final = Source("digits-sgld.toml", quick={**_QUICK, TEMPERATURE: [1e-4]}, steps=_STEPS)
 HEAD: Final = (
     "test measure",
     "strongest attack",

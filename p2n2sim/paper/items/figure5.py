@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from p2n2sim.paper.item import Evidence, Item, Level, Section, Source, Table, Verdict
-from p2n2sim.paper.retimed import times
+from p2n2sim.evaluation.item import Evidence, Item, Level, Section, Source, Table, Verdict
+from p2n2sim.evaluation.retimed import times
 from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.report import style
 from p2n2sim.report.figures import Exhibit
@@ -99,7 +99,7 @@ def falls(frame: pd.DataFrame) -> tuple[float, float]:
     """How algorithm1's time falls with the bandwidth.
 
     Args:
-        frame: as `p2n2sim.paper.retimed.times` makes it.
+        frame: as `p2n2sim.evaluation.retimed.times` makes it.
 
     Returns:
         Which share of the whole fall is the first decade's, and by which share of itself the time falls from
@@ -116,7 +116,7 @@ def falls(frame: pd.DataFrame) -> tuple[float, float]:
 
 
 def verdict(frame: pd.DataFrame) -> Verdict:
-    """The verdict on Figure 5, from times as `p2n2sim.paper.retimed.times` makes them."""
+    """The verdict on Figure 5, from times as `p2n2sim.evaluation.retimed.times` makes them."""
     first, usual = falls(frame)
     reason = (
         f"The first decade of bandwidth makes {first:.0%} of the whole fall, so that on linear axes the "

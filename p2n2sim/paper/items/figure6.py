@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import FuncFormatter
 
-from p2n2sim.paper.item import Evidence, Item, Section, Source, Table, Verdict
+from p2n2sim.evaluation.item import Evidence, Item, Section, Source, Table, Verdict
 from p2n2sim.paper.items.figure5 import KEY, MARKERS
 from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.report import style

@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from p2n2sim.attacks.recovery import PAIRS
-from p2n2sim.paper.attacked import BOUND, CLASS_MEAN, PAPERS, judged
-from p2n2sim.paper.item import (
+from p2n2sim.evaluation.item import (
     ATTACKS,
     PICTURES,
     Evidence,
@@ -24,6 +23,7 @@ from p2n2sim.paper.item import (
     Table,
     Verdict,
 )
+from p2n2sim.paper.attacked import BOUND, CLASS_MEAN, PAPERS, judged
 from p2n2sim.paper.recovered import SLOWER, recovering
 from p2n2sim.report import style
 from p2n2sim.report.figures import Exhibit

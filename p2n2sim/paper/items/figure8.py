@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from p2n2sim.paper.item import Evidence, Item, Level, Section, Source, Table, Verdict
+from p2n2sim.evaluation.item import Evidence, Item, Level, Section, Source, Table, Verdict
+from p2n2sim.evaluation.repeats import mean_and_spread, spread
 from p2n2sim.paper.recovered import recovering
-from p2n2sim.paper.repeats import mean_and_spread, spread
 from p2n2sim.report import style
 from p2n2sim.report.figures import Exhibit
 from p2n2sim.report.provenance import data_line

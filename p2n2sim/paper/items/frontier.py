@@ -8,8 +8,8 @@ from typing import Any, Final
 import pandas as pd
 from matplotlib.figure import Figure
 
+from p2n2sim.evaluation.item import Evidence, Finished, Item, Level, Section, Table, Verdict
 from p2n2sim.paper.attacked import averaged, outcome
-from p2n2sim.paper.item import Evidence, Finished, Item, Level, Section, Table, Verdict
 from p2n2sim.paper.items.digits_runs import (
     DEFENDER,
     FULL,

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from p2n2sim.paper.item import Evidence, Item, Level, Section, Source, Verdict
-from p2n2sim.paper.repeats import loss_by_epoch
+from p2n2sim.evaluation.item import Evidence, Item, Level, Section, Source, Verdict
+from p2n2sim.evaluation.repeats import loss_by_epoch
 from p2n2sim.report import style
 from p2n2sim.report.figures import Exhibit
 from p2n2sim.report.provenance import data_line
@@ -56,7 +56,7 @@ def draw(axes: Axes, curve: pd.DataFrame) -> None:
 
     Args:
         axes: where.
-        curve: as `p2n2sim.paper.repeats.loss_by_epoch` makes it.
+        curve: as `p2n2sim.evaluation.repeats.loss_by_epoch` makes it.
     """
     for part, title, colour, marker in _LINES:
         axes.errorbar(
@@ -94,7 +94,7 @@ def rise(curve: pd.DataFrame) -> float:
     """The largest rise of the mean training loss between two passes, as a share of its whole fall.
 
     Args:
-        curve: as `p2n2sim.paper.repeats.loss_by_epoch` makes it.
+        curve: as `p2n2sim.evaluation.repeats.loss_by_epoch` makes it.
 
     Returns:
         0 if it never rises, infinity if it does not fall as a whole.

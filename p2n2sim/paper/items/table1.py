@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from p2n2sim.paper.item import Evidence, Item, Section, Source, Table, Verdict
+from p2n2sim.evaluation.item import Evidence, Item, Section, Source, Table, Verdict
+from p2n2sim.evaluation.repeats import aucs, mean_and_spread, spread
 from p2n2sim.paper.numbers import GUESSED_EPOCHS, PAPER, tolerance
-from p2n2sim.paper.repeats import aucs, mean_and_spread, spread
 from p2n2sim.report.provenance import data_line
 from p2n2sim.report.text import listed
 from p2n2sim.scenario.sections import Scenario
@@ -123,7 +123,7 @@ def near(frame: pd.DataFrame, data: str) -> bool:
     """Whether repeats give the paper's numbers.
 
     Args:
-        frame: as `p2n2sim.paper.repeats.aucs` makes it.
+        frame: as `p2n2sim.evaluation.repeats.aucs` makes it.
         data: key of `PAPER`.
     """
     one = PAPER[data]
@@ -140,7 +140,7 @@ def verdict(frames: Mapping[tuple[str, str], pd.DataFrame]) -> Verdict:
     """The verdict on Table 1.
 
     Args:
-        frames: (key of `PAPER`, ``literal`` or ``chosen``) -> the repeats, see `p2n2sim.paper.repeats.aucs`.
+        frames: (key of `PAPER`, ``literal`` or ``chosen``) -> the repeats, see `aucs`.
     """
     rule = _RULE.format(**{data: tolerance(one) for data, one in PAPER.items()})
     good = {key: near(frame, key[0]) for key, frame in frames.items()}

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from p2n2sim.paper.item import Evidence, Finished, Item, Section, Source, Table, Verdict
+from p2n2sim.evaluation.item import Evidence, Finished, Item, Section, Source, Table, Verdict
+from p2n2sim.evaluation.retimed import short_rate, times
 from p2n2sim.paper.numbers import GUESSED_EPOCHS, PAPER
 from p2n2sim.paper.plain_time import epoch_seconds
-from p2n2sim.paper.retimed import short_rate, times
 from p2n2sim.report.provenance import machine_line
 from p2n2sim.report.text import listed, three_digits
 from p2n2sim.scenario.sections import Scenario

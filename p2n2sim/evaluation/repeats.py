@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from p2n2sim.paper.item import Finished
+from p2n2sim.evaluation.item import Finished
 
 
 def aucs(runs: Sequence[Finished]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""An item of the paper's evaluation: one table or one figure, from its scenario files to its verdict.
+"""An item of an evaluation: one table or one figure, from its scenario files to its verdict.
 
 An item says which scenario files it needs, what is calculated on their runs (an attack for example), and how
 the numbers become a section. Everything else (planning, running, continuing, rendering) is the same for all.
@@ -17,7 +17,9 @@ from p2n2sim.report.figures import Exhibit
 from p2n2sim.report.read import StoredRun, Told, read_told
 from p2n2sim.report.read import read as read_folder
 
-Level = Literal["reproduced", "reproduced only under stated conditions", "not reproduced"]
+Level = Literal[
+    "reproduced", "reproduced only under stated conditions", "not reproduced", "shown", "not shown"
+]
 
 Calculation = Callable[[Path, Path | None, Mapping[str, Any]], Mapping[str, Any]]
 """A function of a module: a finished run's folder, where to look for data, options -> plain values for "
@@ -27,6 +29,21 @@ Calculation = Callable[[Path, Path | None, Mapping[str, Any]], Mapping[str, Any]
 ATTACKS = "attacks"
 """The step whose result is kept with a run as ``attacks.json``, but for what is under `PICTURES`."""
 PICTURES = "pictures"
+
+
+@dataclass(frozen=True)
+class Edition:
+    """What a report is of.
+
+    Attributes:
+        command: that makes it.
+        title: its heading.
+        preface: what stands before the sections.
+    """
+
+    command: str
+    title: str
+    preface: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -50,6 +67,8 @@ class Source:
 
     Attributes:
         file: its name in the folder of scenario files.
+        name: by which its runs are found; unless given, the file's name without its ending.
+        changed: key -> another value, where a file is used for more than one thing.
         quick: key -> what it is in a quick evaluation: the values of a swept key, the value of any other.
         retimed: of points that differ in their links alone, one is run and replayed for the others.
         steps: what is calculated on each run.
@@ -57,10 +76,17 @@ class Source:
     """
 
     file: str
+    name: str | None = None
+    changed: Mapping[str, Any] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
     retimed: bool = False
     steps: tuple[Step, ...] = ()
     left_out_if_quick: bool = False
+
+    @property
+    def key(self) -> str:
+        """By which its runs are found."""
+        return self.name or Path(self.file).stem
 
 
 @dataclass(frozen=True)
@@ -98,7 +124,7 @@ class Finished:
 
 
 Evidence = Mapping[str, Sequence[Finished]]
-"""Name of a scenario file, without its ending -> its finished runs; none of one that was left out."""
+"""Name of a source -> its finished runs; none of one that was left out."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +184,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Item:
-    """A table or a figure of the paper.
+    """A table or a figure of the evaluation.
 
     Attributes:
         name: on the command line.

@@ -10,14 +10,14 @@ from typing import Any
 
 from p2n2sim import folder
 from p2n2sim.errors import InputError, P2N2SimError
-from p2n2sim.paper.item import Calculation, Evidence, Finished
-from p2n2sim.paper.plan import PlannedItem, PlannedRun
+from p2n2sim.evaluation.item import Calculation, Evidence, Finished
+from p2n2sim.evaluation.plan import PlannedItem, PlannedRun
 from p2n2sim.processes import Call, call_all
 from p2n2sim.run import run
 from p2n2sim.scenario.load import parse, to_toml
 
-_MARK = "paper.txt"
-_SAYS = "What p2n2sim paper has run and calculated so far; it goes on from here. It may be deleted.\n"
+_MARK = "evaluation.txt"
+_SAYS = "What an evaluation has run and calculated so far; it goes on from here. It may be deleted.\n"
 
 OnEnd = Callable[[str, int, int], object]
 """Is told what has been finished, how much is, and how much there is."""

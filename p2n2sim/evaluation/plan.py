@@ -18,8 +18,8 @@ import msgspec
 
 from p2n2sim.data.catalogue import load as load_table
 from p2n2sim.errors import InputError
-from p2n2sim.paper.item import Item, Source, Step
-from p2n2sim.paper.retimed import STEP, retimes
+from p2n2sim.evaluation.item import Item, Source, Step
+from p2n2sim.evaluation.retimed import STEP, retimes
 from p2n2sim.report.text import slug, written
 from p2n2sim.retime import check_timeless_faults
 from p2n2sim.scenario.load import load, parse, points, set_key, to_toml, to_tree
@@ -79,7 +79,7 @@ def plan(
         raise InputError("--data", f"{data_dir} is no directory", "name a directory that exists")
     if not scenarios.is_dir():
         raise InputError(
-            str(scenarios), "there is no such folder", "name that of the paper's scenario files: --scenarios"
+            str(scenarios), "there is no such folder", "name that of the scenario files: --scenarios"
         )
 
     @functools.cache
@@ -87,7 +87,13 @@ def plan(
         return load_table(**keys, data_dir=data_dir).fingerprint
 
     def of(data: Data) -> str:
-        return data_print(source=data.source, label=data.label, drop=data.drop, leak_target=data.leak_target)
+        return data_print(
+            source=data.source,
+            label=data.label,
+            drop=data.drop,
+            leak_target=data.leak_target,
+            history=data.history,
+        )
 
     planned = []
     for item in items:
@@ -95,7 +101,7 @@ def plan(
         for source in item.sources:
             path = scenarios / source.file
             skipped = quick and source.left_out_if_quick
-            runs[path.stem] = (
+            runs[source.key] = (
                 []
                 if skipped
                 else [
@@ -114,8 +120,10 @@ Group = list[tuple[dict[str, Any], Scenario]]
 
 def _groups(path: Path, source: Source, quick: bool) -> list[Group]:
     scenario = load(path)
+    if source.changed:
+        scenario = _changed(scenario, source.changed, str(path))
     if quick:
-        scenario = _shortened(scenario, source.quick, str(path))
+        scenario = _changed(scenario, source.quick, str(path))
     grid: Group = list(points(scenario)) or [({}, scenario)]
     if not source.retimed:
         return [[point] for point in grid]
@@ -126,11 +134,13 @@ def _groups(path: Path, source: Source, quick: bool) -> list[Group]:
     return list(groups.values())
 
 
-def _shortened(scenario: Scenario, quick: Mapping[str, Any], where: str) -> Scenario:
-    swept = {key: tuple(value) for key, value in quick.items() if key in scenario.sweep}
-    tree = to_tree(msgspec.structs.replace(scenario, sweep=scenario.sweep | swept))
-    for key, value in quick.items():
-        if key not in swept:
+def _changed(scenario: Scenario, changes: Mapping[str, Any], where: str) -> Scenario:
+    """With other values of swept keys, a list each, and of other keys; one of None is swept no more."""
+    swept = {key: value for key, value in scenario.sweep.items() if changes.get(key, value) is not None}
+    swept |= {key: tuple(changes[key]) for key in swept if key in changes}
+    tree = to_tree(msgspec.structs.replace(scenario, sweep=swept))
+    for key, value in changes.items():
+        if key not in scenario.sweep:
             set_key(tree, key, value, where)
     return parse(tree, where)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from p2n2sim.paper.item import Finished
+from p2n2sim.evaluation.item import Finished
 from p2n2sim.report.read import read_events
 from p2n2sim.report.text import rate
 from p2n2sim.retime import retime

@@ -1,5 +1,4 @@
-"""Finished items -> the report: a README, a page, figures with their numbers, and what every run says of "
-"itself."""
+"""Finished items -> the report: a README, a page, figures with numbers, and what every run says of itself."""
 
 from __future__ import annotations
 
@@ -9,43 +8,31 @@ from pathlib import Path
 from typing import Any
 
 from p2n2sim import folder
-from p2n2sim.paper.item import ATTACKS, PICTURES, Evidence, Finished, Item, Table
+from p2n2sim.evaluation.item import ATTACKS, PICTURES, Edition, Evidence, Finished, Item, Table
 from p2n2sim.report.build import FIGURES, PAGE, README, check_free, environment, write_exhibit
 from p2n2sim.report.text import without_folders
 from p2n2sim.scenario.load import to_toml
 
-MARKER = "p2n2sim paper"
 RUNS = "runs"
 
-_PREFACE = (
-    "Every table and figure of Zheng et al., Industrial Scale Privacy Preserving Deep Neural Network "
-    "(P2N2), made again by one command, p2n2sim paper, with the paper's numbers beside ours. A verdict "
-    "follows from the numbers by the rule that is stated with it.",
-    "Times are virtual time of the simulated protocol unless they are called processor time: bytes over "
-    "the link's rate, its latency, and local work charged from operation counts over the machine profile "
-    "reference (one core of a cloud server with AVX-512, measured once and rounded: 4e9 ring "
-    "multiply-adds, 5.5e9 floating-point operations, 5e9 random bytes and 3e10 moved bytes a second, 15 µs "
-    "a message). They do not depend on the computer. Processor times do, and nothing else here but the "
-    "times that summary.json calls wall or processor time.",
-    "Each figure has its numbers as CSV. Their column run names the folder in runs/ that a number comes "
-    "from: summary.json is what the run said of itself, scenario.toml runs it again.",
-)
 
-
-def check_out(out: Path) -> None:
+def check_out(out: Path, edition: Edition) -> None:
     """Checks that a report may be written to a folder.
 
     Raises:
         InputError: something else is there.
     """
-    check_free(out, MARKER, besides=[RUNS])
+    check_free(out, edition.command, besides=[RUNS])
     folder.check_writable(out)
 
 
-def render(items: Sequence[Item], evidence: Sequence[Evidence], out: Path, *, quick: bool) -> Path:
+def render(
+    edition: Edition, items: Sequence[Item], evidence: Sequence[Evidence], out: Path, *, quick: bool
+) -> Path:
     """Writes the report; one that is there is replaced.
 
     Args:
+        edition: what the report is of.
         items: the items, in the order in which they are to appear.
         evidence: the finished runs of each.
         out: where to.
@@ -57,7 +44,7 @@ def render(items: Sequence[Item], evidence: Sequence[Evidence], out: Path, *, qu
     Raises:
         InputError: something else is there, or it cannot be written.
     """
-    check_out(out)
+    check_out(out, edition)
     unfinished = out.with_name(f".{out.name}.unfinished")
     with folder.writing(out):
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -67,10 +54,10 @@ def render(items: Sequence[Item], evidence: Sequence[Evidence], out: Path, *, qu
             _keep(run, unfinished / RUNS / run.name)
         sections = [_section(item, found, unfinished) for item, found in zip(items, evidence, strict=True)]
         warnings = [*(_QUICK for _ in range(quick)), *_warnings(list(runs.values()))]
-        templates = environment("p2n2sim.paper")
-        for template, name in (("paper.html.j2", PAGE), ("paper.md.j2", README)):
+        templates = environment("p2n2sim.evaluation")
+        for template, name in (("evaluation.html.j2", PAGE), ("evaluation.md.j2", README)):
             text = templates.get_template(template).render(
-                marker=MARKER, preface=_PREFACE, warnings=warnings, sections=sections
+                edition=edition, warnings=warnings, sections=sections
             )
             (unfinished / name).write_text(text, "utf-8")
         if out.exists():

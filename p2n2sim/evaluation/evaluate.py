@@ -1,17 +1,18 @@
-"""The paper's evaluation: plan, run what is missing, render."""
+"""An evaluation: plan, run what is missing, render."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from p2n2sim.paper.item import Item
-from p2n2sim.paper.plan import plan
-from p2n2sim.paper.render import check_out, render
-from p2n2sim.paper.work import OnEnd, claim, finish
+from p2n2sim.evaluation.item import Edition, Item
+from p2n2sim.evaluation.plan import plan
+from p2n2sim.evaluation.render import check_out, render
+from p2n2sim.evaluation.work import OnEnd, claim, finish
 
 
 def evaluate(
+    edition: Edition,
     items: Sequence[Item],
     out: Path,
     *,
@@ -25,6 +26,7 @@ def evaluate(
     """Makes what is missing of an evaluation and writes its report.
 
     Args:
+        edition: what the report is of.
         items: what to evaluate.
         out: the report's folder; a report of an evaluation that is there is replaced.
         work: where finished runs are kept; what is there is not run again.
@@ -41,8 +43,8 @@ def evaluate(
         InputError: a folder holds something else, or a scenario or its data cannot be used.
         EvaluationError: runs failed.
     """
-    check_out(out)
+    check_out(out, edition)
     planned = plan(items, scenarios, work, quick=quick, data_dir=data_dir)
     claim(work)
     evidence = finish(planned, data_dir=data_dir, jobs=jobs, on_end=on_end)
-    return render(items, evidence, out, quick=quick)
+    return render(edition, items, evidence, out, quick=quick)

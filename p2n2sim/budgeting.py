@@ -1,0 +1,216 @@
+"""The privacy budget of a scenario: what its training will spend, known before it starts.
+
+Everything here follows from the schedule and the noise, not from what a run computes.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import msgspec
+from torch import nn
+
+from p2n2sim.errors import ScenarioError
+from p2n2sim.nn.per_example import rows_depend
+from p2n2sim.parties.schedule import Schedule
+from p2n2sim.privacy.accounting import (
+    COARSE_INTERVAL,
+    GaussianSteps,
+    Steps,
+    calibrate,
+    epsilon,
+    largest_count,
+)
+from p2n2sim.scenario.sections import Scenario
+
+CLIP = "privacy.gradients.clip"
+NOISE = "privacy.gradients.noise_multiplier"
+RELATION = "add or remove a row"
+
+
+def steps_of(noise_multiplier: float, schedule: Schedule, *, count: int | None = None) -> list[Steps]:
+    """What a training by DP-SGD costs against somebody who does not know which rows were in which batch.
+
+    Args:
+        noise_multiplier: sigma.
+        schedule: of the whole run; what is claimed is what its sampler allows.
+        count: number of training batches, if not all of them.
+    """
+    batches = schedule.training_batches if count is None else count
+    uses = math.ceil(batches * schedule.epochs / schedule.training_batches)
+    if schedule.sampler == "poisson":
+        rate = schedule.rate
+        return [GaussianSteps(noise_multiplier=noise_multiplier, count=batches, sampler="poisson", rate=rate)]
+    return [GaussianSteps(noise_multiplier=noise_multiplier, count=batches, sampler="shuffled", uses=uses)]
+
+
+def open_steps(noise_multiplier: float, schedule: Schedule) -> list[Steps]:
+    """The same against somebody who knows which rows were in which batch, as every party does.
+
+    A row counts as often as it was used; the schedule does not depend on the data, so that of the row that is
+    in the most batches holds for all.
+    """
+    return [
+        GaussianSteps(
+            noise_multiplier=noise_multiplier,
+            count=schedule.training_batches,
+            sampler="shuffled",
+            uses=schedule.most_uses,
+        )
+    ]
+
+
+def with_noise(scenario: Scenario, schedule: Schedule) -> Scenario:
+    """The scenario with its noise multiplier, and a budget that covers the run.
+
+    Args:
+        scenario: whose keys fit each other.
+        schedule: of the whole run.
+
+    Raises:
+        ScenarioError: delta is too large, or the budget does not cover the training.
+    """
+    privacy, gradients = scenario.privacy, scenario.privacy.gradients
+    rows = schedule.rows_train
+    if privacy.delta is not None and privacy.delta >= 1 / rows:
+        raise ScenarioError(
+            "privacy.delta",
+            f"{privacy.delta:g} is not below 1/{rows}, so that giving a whole row away would be allowed",
+            f"{_below(1 / rows):g} would do",
+        )
+    if gradients.clip is None:
+        return scenario
+    if gradients.noise_multiplier is not None:
+        if gradients.noise_multiplier or privacy.epsilon not in (None, math.inf):
+            _check_covered(scenario, schedule, gradients.noise_multiplier)
+        return scenario
+    noise = 0.0
+    if privacy.epsilon is not None and privacy.epsilon < math.inf:
+        noise = calibrated(privacy.epsilon, privacy.delta or 0.0, schedule)
+    found = msgspec.structs.replace(gradients, noise_multiplier=noise)
+    return msgspec.structs.replace(scenario, privacy=msgspec.structs.replace(privacy, gradients=found))
+
+
+def calibrated(target: float, delta: float, schedule: Schedule) -> float:
+    """The noise multiplier with which the whole training costs an outsider at most a target epsilon.
+
+    Raises:
+        ScenarioError: none does.
+    """
+    try:
+        return calibrate(partial(steps_of, schedule=schedule), target=target, delta=delta)
+    except ValueError as error:
+        raise ScenarioError("privacy.epsilon", f"{error}", "a larger one would do") from error
+
+
+def _check_covered(scenario: Scenario, schedule: Schedule, noise: float) -> None:
+    """Refuses a training that costs more than there is, naming how much of it there could be."""
+    target, delta = scenario.privacy.epsilon, scenario.privacy.delta
+    if target is None or delta is None or target == math.inf:
+        return
+    cost = epsilon(steps_of(noise, schedule), delta=delta) if noise else math.inf
+    if cost <= target:
+        return
+    total = schedule.training_batches
+    most = 0
+    if noise:
+        most = largest_count(
+            lambda count: epsilon(
+                steps_of(noise, schedule, count=count), delta=delta, interval=COARSE_INTERVAL
+            ),
+            budget=target,
+            most=total,
+        )
+    each = total // schedule.epochs
+    told = f"{cost:.4g}" if cost < math.inf else "infinity"
+    raise ScenarioError(
+        "privacy.epsilon",
+        f"{target:g} does not cover the run: its {total} steps spend {told}, and it covers {most} steps, "
+        f"which is {most // each} of {schedule.epochs} epochs",
+        f"{NOISE} = {_up(calibrated(target, delta, schedule))} would do"
+        + (f", or train.epochs = {most // each}" if most >= each else ""),
+    )
+
+
+def check_module(scenario: Scenario, module: nn.Module, units: int) -> None:
+    """Refuses a server whose rows have no gradients of their own.
+
+    Args:
+        scenario: what is run.
+        module: theta_S.
+        units: n.
+
+    Raises:
+        ScenarioError: gradients are to be clipped, and a row depends on others.
+    """
+    if scenario.privacy.gradients.clip is not None and rows_depend(module, units):
+        raise ScenarioError(
+            "model.server",
+            "in training a row's output depends on other rows or on chance, so that no gradient is one row's",
+            f"a module without batch normalisation and dropout would do, or no {CLIP}",
+        )
+
+
+def _below(number: float) -> float:
+    """A round number below, one digit of it."""
+    power = 10.0 ** math.floor(math.log10(number))
+    digit = math.ceil(number / power) - 1
+    return digit * power if digit else power * 0.9
+
+
+def _up(number: float) -> str:
+    """With three digits, rounded up."""
+    power = 10.0 ** (math.floor(math.log10(number)) - 2)
+    return f"{math.ceil(number / power) * power:.4g}"
+
+
+def training_statement(scenario: Scenario, schedule: Schedule, parts: int) -> dict[str, Any]:
+    """What a summary says of the training's budget; infinite numbers are ``"inf"``.
+
+    Args:
+        scenario: with its noise multiplier.
+        schedule: of the whole run.
+        parts: into how many the network is cut.
+
+    Returns:
+        ``budget``, ``spent`` (by the released model, against who knows no batch and no noise), ``sampler``
+        with both numbers, and ``mechanism``.
+    """
+    privacy, gradients = scenario.privacy, scenario.privacy.gradients
+    noise, delta = gradients.noise_multiplier or 0.0, privacy.delta
+    hidden = known = math.inf
+    if noise and delta is not None:
+        hidden, known = (
+            epsilon(steps, delta=delta) for steps in (steps_of(noise, schedule), open_steps(noise, schedule))
+        )
+    poisson = schedule.sampler == "poisson"
+    return {
+        "budget": None
+        if privacy.epsilon is None
+        else {"epsilon": told(privacy.epsilon), "delta": delta, "relation": RELATION},
+        "spent": {"epsilon": told(hidden), "delta": delta, "relation": RELATION},
+        "sampler": {
+            "name": schedule.sampler,
+            "steps": schedule.training_batches,
+            **({"rate": schedule.rate} if poisson else {}),
+            "most_uses": schedule.most_uses,
+            "epsilon_batches_secret": told(hidden),
+            "epsilon_batches_known": told(known),
+            "amplified": poisson,
+        },
+        "mechanism": {
+            "name": "DP-SGD",
+            "clip": gradients.clip,
+            "clipping": gradients.clipping,
+            "parts": parts,
+            "noise_multiplier": noise,
+            "noise_by": gradients.noise_by,
+        },
+    }
+
+
+def told(number: float) -> float | str:
+    """A number for a summary: JSON has no infinity."""
+    return "inf" if math.isinf(number) else number

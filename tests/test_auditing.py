@@ -1,0 +1,139 @@
+"""Audits in the protocol: mistakes planted into it are found, and what is right is not disproved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from p2n2sim.assemble import Setup
+from p2n2sim.auditing import FEATURES, LABEL, audited, averaged, plant
+from p2n2sim.commands import run_audit
+from p2n2sim.errors import InputError
+from p2n2sim.inputs import Inputs
+from p2n2sim.privacy.adversaries import OUTSIDER
+from p2n2sim.scenario.load import load
+from tests.small import small_setup
+
+CANARIES = 300
+
+
+def hidden(**changes: object) -> Setup:
+    """Noise on h1 and on gradients that promises an epsilon below 1 against the server."""
+    h1 = {"clip": 1.0, "noise_multiplier": 16.0} | changes
+    keys = {"privacy.h1": h1, "privacy.delta": 1e-6, "protocol.fractional_bits": 12}
+    keys |= {"privacy.gradients": {"clip": 1.0, "noise_multiplier": 16.0}}
+    keys |= {"train.batch_size": 300, "train.learning_rate": 1e-4, "protocol.first_layer": "masked-sum"}
+    return small_setup(rows=1200, overrides=keys)
+
+
+def local() -> Setup:
+    """Features and labels with noise of their own."""
+    keys = {"privacy.features": {"epsilon": 1.0, "clip": 2.0}, "privacy.labels.epsilon": 1.0}
+    keys |= {"train.batch_size": 300, "protocol.first_layer": "masked-sum"}
+    return small_setup(rows=1200, overrides=keys)
+
+
+@pytest.mark.parametrize("make", [hidden, local])
+def test_what_is_right_is_not_disproved(make: object) -> None:
+    """Without a mistake every bound is below its claim."""
+    lines = audited(make(), canaries=CANARIES, confidence=0.999)  # type: ignore[operator]
+    assert {(line.adversary, line.about) for line in lines} == {
+        ("server", FEATURES), ("server", LABEL), ("A", FEATURES), ("B", LABEL),
+        (OUTSIDER, FEATURES), (OUTSIDER, LABEL),
+    }  # fmt: skip
+    assert not any(line.disproved for line in lines)
+
+
+def disproved(setup: Setup) -> set[tuple[str, str]]:
+    """Whose claims about what an audit disproves."""
+    lines = audited(setup, canaries=CANARIES, confidence=0.999)
+    return {(line.adversary, line.about) for line in lines if line.disproved}
+
+
+def test_forgotten_noise_on_h1_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's view alone tells that the noise of the claim is not there."""
+    monkeypatch.setattr(Inputs, "noise", lambda self: {})
+    assert ("server", FEATURES) in disproved(hidden())
+
+
+def test_forgotten_clipping_of_h1_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Canaries longer than the clipping norm stand out of the noise where nothing clips them."""
+    monkeypatch.setattr(Inputs, "clip", lambda self: None)
+    setup = hidden(clip=0.05)
+    setup.dataset.X_train[:] *= 20
+    assert ("server", FEATURES) in disproved(setup)
+
+
+def test_forgotten_randomized_response_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """True labels are read off the gradients of server and holders."""
+    monkeypatch.setattr(Inputs, "labels", lambda self: self.setup.dataset.y_train)
+    assert {("server", LABEL), ("B", LABEL)} <= disproved(local())
+
+
+def test_forgotten_noise_on_features_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clean features show in h1."""
+
+    def clean(self: Inputs, name: str) -> tuple[np.ndarray, np.ndarray]:
+        block = self.setup.blocks[self.setup.layer.holders.index(name)]
+        return self.setup.dataset.X_train[:, block].copy(), self.setup.dataset.X_test[:, block].copy()
+
+    monkeypatch.setattr(Inputs, "features", clean)
+    assert ("server", FEATURES) in disproved(local())
+
+
+def test_canaries_are_what_their_coins_say() -> None:
+    """Opposite features, labels 1 and 0, on rows of their own; all else stays, the given set-up too."""
+    setup = local()
+    before = setup.dataset.X_train.copy()
+    planted = plant(setup, "B", 100, 1)
+    np.testing.assert_array_equal(setup.dataset.X_train, before)
+    block = setup.blocks[1]
+    X, rows, coins = planted.setup.dataset.X_train, planted.rows[FEATURES], planted.coins[FEATURES]
+    heads = X[rows[coins]][:, block]
+    assert (heads == heads[0]).all()
+    assert (X[rows[~coins]][:, block] == -heads[0]).all()
+    np.testing.assert_array_equal(planted.setup.dataset.y_train[planted.rows[LABEL]], planted.coins[LABEL])
+    untouched = np.setdiff1d(np.arange(len(X)), rows)
+    np.testing.assert_array_equal(X[untouched], before[untouched])
+    assert not set(rows.tolist()) & set(planted.rows[LABEL].tolist())
+
+
+def test_views_are_averaged_by_row() -> None:
+    """Means over the batches that a row was in; rows that were in none have zeros."""
+    view = {
+        "train/h1/values": np.array([[1.0], [3.0], [5.0], [7.0]]),
+        "train/h1/rows": np.array([2, 4, 2, 9]),
+        "predict/h1/values": np.array([[100.0]]),
+        "predict/h1/rows": np.array([2]),
+    }
+    np.testing.assert_array_equal(averaged(view, np.array([2, 4, 5])), [[3.0], [3.0], [0.0]])
+
+
+def test_what_cannot_be_audited() -> None:
+    """A holder that there is not, and more canaries than rows."""
+    with pytest.raises(InputError, match="no data holder"):
+        audited(local(), of="Z")
+    with pytest.raises(InputError, match="from 4 to 300"):
+        audited(local(), canaries=301)
+
+
+def test_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`p2n2sim audit` prints every claim and its bound, and fails when one is disproved."""
+    file = tmp_path / "small.toml"
+    file.write_text(
+        'name = "small"\n[data]\nsource = "digits"\n[train]\nepochs = 1\nbatch_size = 500\n'
+        '[protocol]\nfirst_layer = "masked-sum"\n[privacy.labels]\nepsilon = 1.0\n'
+    )
+    settings = load(file)
+    assert run_audit(settings, data_dir=None, of=None, canaries=300, seed=0, as_json=True)
+    lines = json.loads(capsys.readouterr().out)
+    assert {"adversary", "about", "claimed", "at_least", "disproved"} <= set(lines[0])
+    assert {line["claimed"] for line in lines if line["about"] == LABEL} == {1.0}
+    monkeypatch.setattr(Inputs, "labels", lambda self: self.setup.dataset.y_train)
+    assert not run_audit(settings, data_dir=None, of=None, canaries=300, seed=0, as_json=False)
+    assert "disproved" in capsys.readouterr().out
