@@ -62,8 +62,7 @@ def _leak(
     scene: Scene, stage: Stage, asked: Asked, most: tuple[int, int] = (10_000, 10_000)
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Leaked and judged rows of a stage, among those that are no copies of others."""
-    data = scene.setup.dataset
-    distinct = np.unique(copies(data.X_train if stage == "train" else data.X_test))
+    distinct = np.unique(copies(scene.X(stage).astype(np.float32)))
     leaked, scored = leak(len(distinct), asked.leaked, asked.seed, most=most)
     if not len(scored):
         raise InputError("--leaked", f"of {len(distinct)} {WHERE[stage]} none is left", "leak fewer")
@@ -120,7 +119,7 @@ def _observations(scene: Scene, party: str) -> Iterator[tuple[Stage, str, Matrix
             _by_epochs(scene, party, stage, labels, epochs[-1:]),
             _theta(scene, party, labels),
         )
-        if len(epochs) > 1:
+        if len(epochs) > 1 and scene.setup.scenario.train.sampler != "poisson":  # else of other rows each
             some = epochs[-EPOCHS:]
             what = f"{', '.join(labels)} of {len(some)} epochs"
             yield stage, what, _by_epochs(scene, party, stage, labels, some), None
