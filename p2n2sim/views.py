@@ -204,11 +204,13 @@ class Seen:
     def by_row(self, epoch: int | None = None) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64]]:
         """One epoch in the order of the rows: rows (m,), values (m, width), steps (m,).
 
+        With Poisson sampling some rows are missing, and of one that was in several batches the first counts.
+
         Args:
             epoch: which; the last one unless it is given.
         """
         chosen = np.flatnonzero(self.epochs == (self.epochs.max() if epoch is None else epoch))
-        order = chosen[np.argsort(self.rows[chosen], kind="stable")]
+        order = chosen[np.unique(self.rows[chosen], return_index=True)[1]]
         return self.rows[order], self.values[order], self.steps[order]
 
 

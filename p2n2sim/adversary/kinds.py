@@ -61,8 +61,7 @@ def _leak(
     scene: Scene, stage: Stage, asked: Asked, most: tuple[int, int] = (10_000, 10_000)
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Leaked and judged rows of a stage, among those that are no copies of others."""
-    data = scene.setup.dataset
-    distinct = np.unique(copies(data.X_train if stage == "train" else data.X_test))
+    distinct = np.unique(copies(scene.X(stage).astype(np.float32)))
     leaked, scored = leak(len(distinct), asked.leaked, asked.seed, most=most)
     if not len(scored):
         raise InputError("--leaked", f"of {len(distinct)} {WHERE[stage]} none is left", "leak fewer")

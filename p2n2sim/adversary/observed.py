@@ -40,7 +40,7 @@ def observations(
             _by_epochs(scene, party, stage, labels, epochs[-1:]),
             _theta(scene, party, labels),
         )
-        if len(epochs) > 1:
+        if len(epochs) > 1 and scene.setup.scenario.train.sampler != "poisson":  # else of other rows each
             some = epochs[-EPOCHS:]
             what = f"{', '.join(labels)} of {len(some)} epochs"
             yield stage, what, _by_epochs(scene, party, stage, labels, some), None

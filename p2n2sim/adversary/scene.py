@@ -39,14 +39,24 @@ class Scene:
     views: Mapping[str, PartyView]
 
     def X(self, stage: Stage) -> Matrix:  # noqa: N802 - a matrix
-        """All columns of the rows of a stage, in the holders' order, (m, k)."""
+        """All columns of the rows of a stage that were seen, in the holders' order, (m, k)."""
         data = self.setup.dataset
-        return (data.X_train if stage == "train" else data.X_test).astype(np.float64)
+        X = (data.X_train if stage == "train" else data.X_test)[self.rows(stage)]
+        return X.astype(np.float64)
 
     def y(self, stage: Stage) -> NDArray[np.int64]:
-        """The classes of the rows of a stage, (m,)."""
+        """The classes of the rows of a stage that were seen, (m,)."""
         data = self.setup.dataset
-        return (data.y_train if stage == "train" else data.y_test).astype(np.int64)
+        return (data.y_train if stage == "train" else data.y_test)[self.rows(stage)].astype(np.int64)
+
+    def rows(self, stage: Stage) -> NDArray[np.int64]:
+        """Numbers of the rows that were in the last recorded epoch, ascending; perhaps not all."""
+        for view in self.views.values():
+            for (at, _), seen in view.seen.items():
+                if at == stage:
+                    return seen.by_row()[0]
+        data = self.setup.dataset
+        return np.arange(len(data.y_train if stage == "train" else data.y_test))
 
     def theta(self) -> Matrix:
         """The first layer's trained weights, (k, n)."""
@@ -60,7 +70,8 @@ class Scene:
     def summand(self, party: str, stage: Stage) -> Matrix:
         """What a holder adds to h1 by the trained weights, (m, n): of its features as it uses them."""
         inputs, own = Inputs(self.setup), self.block(party)
-        X, weights = inputs.features(party)[0 if stage == "train" else 1], self.setup.parts.theta[own].numpy()
+        X = inputs.features(party)[0 if stage == "train" else 1][self.rows(stage)]
+        weights = self.setup.parts.theta[own].numpy()
         clip = inputs.clip()
         used = X if clip is None else clip(X, weights)
         summand: Matrix = used.astype(np.float64) @ weights
@@ -75,7 +86,7 @@ class Scene:
     def property(self, name: str, data_dir: Path | None) -> tuple[Matrix, Matrix]:
         """A column of the data's file for the training and the test rows; see `data.prepare.column`."""
         data = self.setup.scenario.data
-        return column(
+        train, test = column(
             name,
             source=data.source,
             seed=self.setup.scenario.train.seed,
@@ -87,6 +98,7 @@ class Scene:
             history=data.history,
             data_dir=data_dir,
         )
+        return train[self.rows("train")], test[self.rows("predict")]
 
     def predict(self, X: NDArray[np.float32]) -> Matrix:
         """The trained network's logits of some rows, (m,) or (m, classes)."""

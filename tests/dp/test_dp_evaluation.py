@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from functools import partial
 from pathlib import Path
@@ -10,12 +11,14 @@ import pandas as pd
 import pytest
 
 from p2n2sim import processes
+from p2n2sim.dp.attacked import STEP, attacks
 from p2n2sim.dp.catalogue import ITEMS
 from p2n2sim.dp.edition import DP
 from p2n2sim.dp.items.application import _present, application, strongest
 from p2n2sim.errors import P2N2SimError
 from p2n2sim.evaluation import work
 from p2n2sim.evaluation.evaluate import evaluate
+from p2n2sim.evaluation.item import Step
 from p2n2sim.evaluation.plan import plan
 from p2n2sim.scenario.load import load
 
@@ -107,6 +110,9 @@ def test_a_tiny_application_is_rendered(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "scenarios" / "tiny.toml").write_text(TINY)
     alone = {"data.columns": ["A1", "A2", "A3"], "data.split": [["A1"], ["A2", "A3"]]}
     item = application("tiny", "Tiny", "a claim.", alone)
+    fast = Step(STEP, attacks, {"kinds": ["membership", "labels"], "shadows": 2})
+    sources = tuple(dataclasses.replace(one, steps=(fast,) if one.steps else ()) for one in item.sources)
+    item = dataclasses.replace(item, sources=sources)
     assert isinstance(item.present, partial)
     assert item.present.func is _present
     folders = {"work": tmp_path / "work", "scenarios": tmp_path / "scenarios"}

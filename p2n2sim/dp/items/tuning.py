@@ -106,7 +106,7 @@ TUNING = Item(
     "tuning",
     "Tuning",
     (
-        Source("tuning.toml", quick={CLIP: [0.1, 0.3, 1.0], SEED: [1]}),
+        Source("tuning.toml", quick={CLIP: [0.1, 1.0, 10.0], SEED: [1]}),
         Source("noise.toml", quick={NOISE: [0.5, 2.0, 8.0], SEED: [1]}),
         Source(
             "models.toml",
