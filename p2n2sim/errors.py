@@ -25,7 +25,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 
 class P2N2SimError(Exception):
@@ -77,6 +78,11 @@ class BudgetError(P2N2SimError):
         self.stage, self.what = stage, what
         self.needed, self.allowed, self.spent = needed, allowed, spent
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that it comes back whole from another process."""
+        named = partial(type(self), needed=self.needed, allowed=self.allowed, spent=self.spent)
+        return named, (self.stage, self.what)
+
     def __str__(self) -> str:
         return (
             f"{self.what} would bring what {self.stage} spends to epsilon {self.needed:.4g}, "
@@ -127,6 +133,11 @@ class DeliveryError(NetworkError):
         super().__init__(sender, receiver, kind, number, sent, time, why)
         self.sender, self.receiver, self.kind, self.number = sender, receiver, kind, number
         self.sent, self.time, self.why = sent, time, why
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that it comes back whole from another process."""
+        named = partial(type(self), sent=self.sent, time=self.time, why=self.why)
+        return named, (self.sender, self.receiver, self.kind, self.number)
 
     def __str__(self) -> str:
         return (

@@ -79,7 +79,10 @@ def test_the_sweep_is_left_aside(here: Path) -> None:
         ("data.holders=7", "data.holders: 7 holders for 6 features; every holder needs one: at most 6"),
         ("data.label=z", "data.label: "),
         ("data.drop=['q']", "data.drop: "),
-        ("data.split=odd", "data.split: 'odd'; \"even\", column counts or lists of names would do"),
+        (
+            "data.split=odd",
+            'data.split: \'odd\'; "even", "left-right", column counts or lists of names would do',
+        ),
         ("data.split=[6]", "data.split: 1 entries for 2 holders; give each holder a count, or each a list"),
         ('data.split=[1, ["a"]]', "data.split: 2 entries for 2 holders; give each holder a count"),
         ("data.split=[1, 1]", "data.split: sizes that add up to 2"),

@@ -340,8 +340,8 @@ def test_data_says_where_each_set_was_found(call: Call) -> None:
     """Without files, the published sets are found nowhere and stand-ins would be used; digits are there."""
     code, out, _ = call("data")
     assert code == 0
-    assert out.count("found: nowhere") == 3
-    assert out.count("a run would use: stand-in generated") == 2
+    assert out.count("found: nowhere") == 6
+    assert out.count("a run would use: stand-in generated") == 5
     assert out.count("a run would use: stand-in: scikit-learn's 8x8 digits") == 1
     assert "found: shipped with scikit-learn" in out
     assert "1,797 rows, 64 features, 10 classes" in out

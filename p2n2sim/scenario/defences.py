@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from p2n2sim.errors import ScenarioError
-from p2n2sim.nn.defence.nopeek import MAX_ROWS
+from p2n2sim.nn.defence.limits import MAX_ROWS
 from p2n2sim.scenario.protocol import under_engine
 from p2n2sim.scenario.sections import Scenario
 

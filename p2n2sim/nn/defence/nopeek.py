@@ -30,9 +30,6 @@ from scipy.spatial.distance import cdist
 
 from p2n2sim.nn.defence.penalty import Floats, Flops, over_rows
 
-MAX_ROWS = 8192
-"""Rows of a batch: a matrix of distances then takes half a gigabyte."""
-
 Wide = NDArray[np.float64]
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from p2n2sim.inputs import Inputs
 from p2n2sim.mpc import comparison, prg, sources, truncation
 from p2n2sim.mpc.bits import plane_bytes, planes, unpack
 from p2n2sim.mpc.comparison import Comparisons
@@ -54,8 +55,8 @@ def test_a_key_given_to_a_third_party_is_reported(monkeypatch: pytest.MonkeyPatc
     """
     real = UnderSharing._own
 
-    def planted(self: UnderSharing, name: str) -> Own:
-        own = real(self, name)
+    def planted(self: UnderSharing, name: str, inputs: Inputs) -> Own:
+        own = real(self, name, inputs)
         given_to_c = prg.derive_key(own.seed, "shares", "A", "C")
         return dataclasses.replace(own, key=given_to_c) if name == "A" else own
 
