@@ -12,8 +12,9 @@ import pytest
 from p2n2sim import folder
 from p2n2sim.attacks.recovery import PAIRS
 from p2n2sim.attacks.regress import LEARNERS, ridge
+from p2n2sim.evaluation import work
 from p2n2sim.evaluation.item import ATTACKS, PICTURES, Finished
-from p2n2sim.paper import recovered, work
+from p2n2sim.paper import recovered
 from p2n2sim.paper.attacked import averaged, outcome
 from p2n2sim.paper.items import attack_weight, attack_width, figure7, figure8, frontier
 from p2n2sim.paper.recovered import SLOWER
