@@ -63,7 +63,8 @@ def _present(evidence: Evidence) -> Section:
         "lambda = 100 here weighs the mean squared error of a holder's half of the pixels, bounded by "
         "defender.bound, against the mean cross-entropy: where the distance is far below the bound it counts "
         "100 times the error itself (docs/defender.md).",
-        "The paper states Adam's rate 0.01, but not whether it is the attacker's, too. Its MLP is shown at both.",
+        "The paper states Adam's rate 0.01, but not whether it is the attacker's, too. Its MLP is shown "
+        "at both.",
         "The bound is for every affine function of h1 = X theta with full knowledge of the rows; it is the "
         "cut's, not an attacker's.",
     ]
