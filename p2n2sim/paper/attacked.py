@@ -90,7 +90,8 @@ def averaged(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         The keys, ``repeats``, and mean and standard deviation (``NAME_sd``, 0 of one) of ``test``,
-        ``best``, ``papers``, ``class_mean`` and ``bound``; ``best_attack``, the most frequent one; ``run``, all of them.
+        ``best``, ``papers``, ``class_mean`` and ``bound``; ``best_attack``, the most
+        frequent one; ``run``, all of them.
     """
     rows = []
     for values, group in frame.groupby(list(keys), sort=False, dropna=False):

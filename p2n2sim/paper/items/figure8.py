@@ -170,6 +170,7 @@ def _draw(frame: pd.DataFrame) -> Figure:
                     label=reading,
                 )
             axes.set_xscale("log")
+            axes.set_xlim(5e-6, 0.2)
             axes.set_title(COUNTS[counts][0], fontsize=10)
             axes.set_xlabel("the paper's λ")
         panels[0].set_ylabel("AUC on the test rows")
