@@ -221,11 +221,12 @@ def test_repeats_are_averaged() -> None:
     """Mean and standard deviation by key, in the order of appearance; one repeat has no spread."""
     columns = ("test", "best", "papers", "class_mean", "bound")
     rows = [
-        {"k": k, "best_attack": "ridge", **dict.fromkeys(columns, v)}
+        {"k": k, "run": k, "best_attack": "ridge", **dict.fromkeys(columns, v)}
         for k, v in (("b", 1.0), ("b", 3.0), ("a", 5.0))
     ]
     found = averaged(pd.DataFrame(rows), ["k"])
     assert found["k"].tolist() == ["b", "a"]
+    assert found["run"].tolist() == ["b b", "a"]
     assert found["best"].tolist() == [2.0, 5.0]
     assert found["best_sd"].tolist() == pytest.approx([2**0.5, 0.0])
 
