@@ -90,7 +90,8 @@ def averaged(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         The keys, ``repeats``, and mean and standard deviation (``NAME_sd``, 0 of one) of ``test``,
-        ``best``, ``papers``, ``class_mean`` and ``bound``; ``best_attack``, the most frequent one.
+        ``best``, ``papers``, ``class_mean`` and ``bound``; ``best_attack``, the most
+        frequent one; ``run``, all of them.
     """
     rows = []
     for values, group in frame.groupby(list(keys), sort=False, dropna=False):
@@ -99,5 +100,5 @@ def averaged(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
             row[name] = float(group[name].mean())
             row[f"{name}_sd"] = float(group[name].std(ddof=1)) if len(group) > 1 else 0.0
         row["best_attack"] = group["best_attack"].mode().iloc[0]
-        rows.append({**row, "repeats": len(group)})
+        rows.append({**row, "repeats": len(group), "run": " ".join(group["run"])})
     return pd.DataFrame(rows)

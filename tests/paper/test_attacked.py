@@ -12,8 +12,9 @@ import pytest
 from p2n2sim import folder
 from p2n2sim.attacks.recovery import PAIRS
 from p2n2sim.attacks.regress import LEARNERS, ridge
+from p2n2sim.evaluation import work
 from p2n2sim.evaluation.item import ATTACKS, PICTURES, Finished
-from p2n2sim.paper import recovered, work
+from p2n2sim.paper import recovered
 from p2n2sim.paper.attacked import averaged, outcome
 from p2n2sim.paper.items import attack_weight, attack_width, figure7, figure8, frontier
 from p2n2sim.paper.recovered import SLOWER
@@ -220,11 +221,12 @@ def test_repeats_are_averaged() -> None:
     """Mean and standard deviation by key, in the order of appearance; one repeat has no spread."""
     columns = ("test", "best", "papers", "class_mean", "bound")
     rows = [
-        {"k": k, "best_attack": "ridge", **dict.fromkeys(columns, v)}
+        {"k": k, "run": k, "best_attack": "ridge", **dict.fromkeys(columns, v)}
         for k, v in (("b", 1.0), ("b", 3.0), ("a", 5.0))
     ]
     found = averaged(pd.DataFrame(rows), ["k"])
     assert found["k"].tolist() == ["b", "a"]
+    assert found["run"].tolist() == ["b b", "a"]
     assert found["best"].tolist() == [2.0, 5.0]
     assert found["best_sd"].tolist() == pytest.approx([2**0.5, 0.0])
 

@@ -62,10 +62,6 @@ def _present(evidence: Evidence) -> Section:
         exhibits=[
             Exhibit("attack-weight", "Attack success by the defender's weight", _draw(means), means, text)
         ],
-        notes=[
-            "A class's mean may be worse than all features' mean by chance where few rows of a class were "
-            "leaked.",
-        ],
     )
 
 
@@ -104,10 +100,11 @@ def verdict(means: pd.DataFrame) -> Verdict:
         none, rest = own[own["reading"] == _NONE].iloc[0], own[own["reading"] != _NONE]
         most = rest.sort_values("best", kind="stable").iloc[-1]
         parts.append(
-            f"on {data} the strongest attack leaves {none['best']:.3f} without a defender and at most "
-            f"{most['best']:.3f} with it ({most['reading']} at {most['weight']:g}, test measure "
+            f"on {data} the strongest attack leaves {none['best']:.2g} without a defender and at most "
+            f"{most['best']:.2g} with it ({most['reading']} at {most['weight']:g}, test measure "
             f"{most['test']:.3f} "
-            f"instead of {none['test']:.3f})"
+            f"instead of {none['test']:.3f}), the paper's MLP {none['papers']:.2g} and at most "
+            f"{rest['papers'].max():.2g}"
         )
     return Verdict(level, f"{where} Of what the features' means leave, {'; '.join(parts)}.", _RULE)
 

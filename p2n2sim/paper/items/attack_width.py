@@ -78,13 +78,13 @@ def verdict(means: pd.DataFrame) -> Verdict:
         given = own.loc[own["best"] <= RECOVERS * own["class_mean"], "width"].tolist()
         count += len(given)
         parts.append(
-            f"on {data} {', '.join(map(str, given)) or 'none'} of the widths "
+            f"on {data} at {', '.join(map(str, given)) or 'none'} of the widths "
             f"{', '.join(map(str, own['width']))}"
         )
     level: Level = "reproduced only under stated conditions" if count else "not reproduced"
     if count == len(means):
         level = "reproduced"
-    return Verdict(level, f"Inputs are given away by {'; '.join(parts)}.", _RULE)
+    return Verdict(level, f"Inputs are given away {'; '.join(parts)}.", _RULE)
 
 
 def _draw(means: pd.DataFrame) -> Figure:

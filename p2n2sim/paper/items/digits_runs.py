@@ -18,7 +18,7 @@ _QUICK = {SEED: [1]}
 WIDTH: Final = Source(
     "digits-width.toml", quick={**_QUICK, HIDDEN: [[1, 32], [8, 32], [64, 32]]}, steps=_STEPS
 )
-DEFENDER: Final = Source("digits-defender.toml", quick={**_QUICK, WEIGHT: [1.0, 100.0]}, steps=_STEPS)
+DEFENDER: Final = Source("digits-defender.toml", quick={**_QUICK, WEIGHT: [100.0]}, steps=_STEPS)
 NOPEEK: Final = Source("digits-nopeek.toml", quick={**_QUICK, NOPEEK_WEIGHT: [3.0]}, steps=_STEPS)
 NOISE: Final = Source("digits-noise.toml", quick={**_QUICK, NOISE_DEVIATION: [1.0]}, steps=_STEPS)
 SGLD: Final = Source("digits-sgld.toml", quick={**_QUICK, TEMPERATURE: [1e-4]}, steps=_STEPS)
@@ -49,7 +49,7 @@ def cells(row: Mapping[Any, Any]) -> list[str]:
         value, sd = row[name], row[f"{name}_sd"]
         if value != value:
             return ""
-        return f"{value:.3f} ± {sd:.3f}" if row["repeats"] > 1 else f"{value:.3f}"
+        return f"{value:.4f} ± {sd:.4f}" if row["repeats"] > 1 else f"{value:.4f}"
 
     return [
         text("test"),

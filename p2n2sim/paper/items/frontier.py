@@ -88,7 +88,7 @@ def _present(evidence: Evidence) -> Section:
         rows,
         "Errors as shares of what the features' means alone leave: 0 is everything, 1 nothing. Mean ± "
         "standard "
-        "deviation of the repeats.",
+        "deviation of the repeats. The bound is that of h1 without noise.",
     )
     text = caption(evidence, ("digits-width",)) + (
         " Each point: the mean over the repeats, right is private and up is accurate; lines go from weak "
@@ -126,7 +126,7 @@ def _strength(row: dict[Any, Any]) -> str:
     if row["defence"] == NONE:
         return f"{FULL} units"
     if row["defence"] == "narrower cut":
-        return f"{row['strength']:g} units"
+        return f"{row['strength']:g} unit{'s' if row['strength'] > 1 else ''}"
     return f"{_STRENGTHS.get(row['defence'], 'λ')} = {row['strength']:g}"
 
 
@@ -165,13 +165,13 @@ def verdict(means: pd.DataFrame) -> Verdict:
         reason += (
             f"; the most accurate that does is {row['defence']} ({_strength(dict(row))}): accuracy "
             f"{row['test']:.3f} "
-            f"and error {row['best']:.3f}, without a defence {none['test']:.3f} and {none['best']:.3f}."
+            f"and error {row['best']:.2g}, without a defence {none['test']:.3f} and {none['best']:.2g}."
         )
     literal = means[means["defence"] == OF_PAPER["literal"]]
     reason += (
-        f" The literal reading leaves the strongest attack at most {literal['best'].max():.3f}, though "
+        f" The literal reading leaves the strongest attack at most {literal['best'].max():.2g}, though "
         f"the paper's MLP "
-        f"{literal['papers'].max():.3f}."
+        f"{literal['papers'].max():.2g}."
     )
     return Verdict(level, reason, _RULE)
 
