@@ -40,6 +40,13 @@ ScheduleSeed = Annotated[
     typer.Option(min=0, metavar="K", help="Another legal order of equal times: the key schedule_seed."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no tables.")]
+ReportDir = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the report goes.")]
+QuickEdition = Annotated[bool, typer.Option("--quick", help="Fewer repeats, epochs and points.")]
+Items = Annotated[str | None, typer.Option(metavar="A,B,C", help="Which tables and figures; by default all.")]
+WorkDir = Annotated[Path, typer.Option("--work", metavar="DIR", help="Where finished runs are kept.")]
+ScenariosDir = Annotated[
+    Path, typer.Option("--scenarios", metavar="DIR", help="The scenario files of the tables and figures.")
+]
 
 
 @app.command("run")
@@ -255,7 +262,7 @@ def audit_command(
         typer.Option("--of", metavar="HOLDER", help="Whose features; the last holder's by default."),
     ] = None,
     canaries: Annotated[int, typer.Option(metavar="N", help="So many of features, and of labels.")] = 500,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the canaries and their coins.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the canaries and their coins.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Audit what a scenario claims. One run with canaries: a lower bound on epsilon beside every claim."""
@@ -279,72 +286,54 @@ def report_command(
 
 @app.command("paper")
 def paper_command(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")],
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats, epochs and points.")] = False,
-    items: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Which tables and figures; by default all.")
-    ] = None,
+    out: ReportDir,
+    quick: QuickEdition = False,
+    items: Items = None,
     data: DataDir = None,
     jobs: Jobs = None,
-    work: Annotated[Path, typer.Option(metavar="DIR", help="Where finished runs are kept.")] = Path(
-        "runs/paper"
-    ),
-    scenarios: Annotated[
-        Path, typer.Option(metavar="DIR", help="The scenario files of the tables and figures.")
-    ] = Path("scenarios/paper"),
+    work: WorkDir = Path("runs/paper"),
+    scenarios: ScenariosDir = Path("scenarios/paper"),
     quiet: Quiet = False,
 ) -> None:
     """Make the P2N2 paper's tables and figures again. Continues where it stopped."""
     from p2n2sim.paper.catalogue import ITEMS  # noqa: PLC0415
     from p2n2sim.paper.edition import PAPER  # noqa: PLC0415
 
-    _commands().run_evaluation(
-        PAPER,
-        ITEMS,
-        out,
-        items,
-        work=work,
-        scenarios=scenarios,
-        quick=quick,
-        data_dir=data,
-        jobs=jobs,
-        quiet=quiet,
-    )
+    how = {
+        "work": work,
+        "scenarios": scenarios,
+        "quick": quick,
+        "data_dir": data,
+        "jobs": jobs,
+        "quiet": quiet,
+    }
+    _commands().run_evaluation(PAPER, ITEMS, out, items, **how)
 
 
 @app.command("dp")
 def dp_command(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")],
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats, epochs and points.")] = False,
-    items: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Which tables and figures; by default all.")
-    ] = None,
+    out: ReportDir,
+    quick: QuickEdition = False,
+    items: Items = None,
     data: DataDir = None,
     jobs: Jobs = None,
-    work: Annotated[Path, typer.Option(metavar="DIR", help="Where finished runs are kept.")] = Path(
-        "runs/dp"
-    ),
-    scenarios: Annotated[
-        Path, typer.Option(metavar="DIR", help="The scenario files of the tables and figures.")
-    ] = Path("scenarios/dp"),
+    work: WorkDir = Path("runs/dp"),
+    scenarios: ScenariosDir = Path("scenarios/dp"),
     quiet: Quiet = False,
 ) -> None:
     """Show differential privacy in four financial applications. Continues where it stopped."""
     from p2n2sim.dp.catalogue import ITEMS  # noqa: PLC0415
     from p2n2sim.dp.edition import DP  # noqa: PLC0415
 
-    _commands().run_evaluation(
-        DP,
-        ITEMS,
-        out,
-        items,
-        work=work,
-        scenarios=scenarios,
-        quick=quick,
-        data_dir=data,
-        jobs=jobs,
-        quiet=quiet,
-    )
+    how = {
+        "work": work,
+        "scenarios": scenarios,
+        "quick": quick,
+        "data_dir": data,
+        "jobs": jobs,
+        "quiet": quiet,
+    }
+    _commands().run_evaluation(DP, ITEMS, out, items, **how)
 
 
 @app.command("check")

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from p2n2sim.data.find import locate
-from p2n2sim.data.published import check_published, highest, stand_in_source
+from p2n2sim.data.published import check_published, highest, source_line
 from p2n2sim.data.sets import Table
 from p2n2sim.data.tabular import Columns, read
 
@@ -65,9 +65,7 @@ def load_give_me_some_credit(data_dir: Path | None = None) -> Table:
             X[:, position] = columns.numbers(name)
     return Table(
         name=NAME,
-        source=stand_in_source(NAME, ROWS, DELINQUENT, "delinquent")
-        if path is None
-        else f"real file {path.name} ({ROWS:,} rows)",
+        source=source_line(path, NAME, ROWS, DELINQUENT, "delinquent"),
         stand_in=path is None,
         X=X,
         y=y,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,15 +52,18 @@ def check_published(
     return y
 
 
-def stand_in_source(name: str, rows: int, positives: int, positive: str) -> str:
-    """The line that says that numbers stand in for a published set.
+def source_line(path: Path | None, name: str, rows: int, positives: int, positive: str) -> str:
+    """The line that says what the numbers of a published set are.
 
     Args:
+        path: the file they were read from; None for a stand-in.
         name: what scenarios call the set.
-        rows: of the stand-in, as published.
+        rows: as published.
         positives: rows of class 1, as published.
         positive: what a row of class 1 is called.
     """
+    if path is not None:
+        return f"real file {path.name} ({rows:,} rows)"
     return (
         f"stand-in generated from seed 0, same layout ({rows:,} rows) and class ratio "
         f"({positives:,} {positive}) as the published {name} data, which was not found"

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from p2n2sim.data.find import locate
 from p2n2sim.data.own import encode
-from p2n2sim.data.published import check_published, highest, stand_in_source
+from p2n2sim.data.published import check_published, highest, source_line
 from p2n2sim.data.sets import Table
 from p2n2sim.data.tabular import Columns, read
 
@@ -54,9 +54,7 @@ def load_uci_default(data_dir: Path | None = None) -> Table:
     X, names, continuous = encode(columns, NUMERIC, list(CATEGORIES))
     return Table(
         name=NAME,
-        source=stand_in_source(NAME, ROWS, DEFAULTS, "defaults")
-        if path is None
-        else f"real file {path.name} ({ROWS:,} rows)",
+        source=source_line(path, NAME, ROWS, DEFAULTS, "defaults"),
         stand_in=path is None,
         X=X,
         y=y,

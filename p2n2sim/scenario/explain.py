@@ -117,7 +117,7 @@ def _types_at(names: Sequence[str]) -> list[Any]:
             if isinstance(kind, type) and issubclass(kind, Section):
                 hint = get_type_hints(kind, include_extras=True).get(name)
                 inner += _alternatives(hint) if hint is not None else []
-            elif get_origin(kind) in (tuple, dict):
+            elif get_origin(kind) is dict or (get_origin(kind) is tuple and name.isdigit()):
                 inner += [part for argument in get_args(kind) for part in _alternatives(argument)]
         kinds = inner
     return kinds

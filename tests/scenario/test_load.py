@@ -119,6 +119,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"train": {"epoks": 3}},
         "train.epoks: there is no such key; did you mean 'epochs'? known keys: epochs,",
     ),
+    ({"trian": {"epochs": 5}}, "trian: there is no such key; did you mean 'train'? known keys: name, title"),
     (
         {"epochs": 3},
         "epochs: there is no such key; did you mean 'train.epochs'? known keys: name, title, data",
