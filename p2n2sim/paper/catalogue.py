@@ -1,4 +1,4 @@
-"""The items, in the order in which they appear. A new one is a file in `items`, scenario files, a line here."""
+"""The items, in the order in which they appear. A new one is a file in `items`, its scenarios, a line here."""
 
 from __future__ import annotations
 
