@@ -1,4 +1,4 @@
-"""The items, in the order in which they appear. A new one is a file in `items`, its scenarios, a line here."""
+"""The items, in the order in which they appear. A new one: a file in `items`, scenarios, and a line here."""
 
 from __future__ import annotations
 
