@@ -84,6 +84,12 @@ def only_horizontal_grid(axes: Axes) -> None:
     axes.grid(visible=False, axis="x")
 
 
+def legend_below(figure: Figure, axes: Axes, columns: int) -> None:
+    """What the lines of one of its parts mean, under the whole figure; long enough to tell dashes apart."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=4)
+
+
 def png(figure: Figure, *, dpi: int = 150) -> bytes:
     """The figure as PNG, without metadata."""
     buffer = io.BytesIO()

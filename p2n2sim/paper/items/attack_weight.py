@@ -141,7 +141,7 @@ def _draw(means: pd.DataFrame) -> Figure:
             bottom.set_xscale("log")
             bottom.set_xlabel("defender.weight, λ")
         panels[0, 0].set_ylabel("error left, share of the means' error")
-        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        style.legend_below(figure, panels[0, 0], 4)
     return figure
 
 

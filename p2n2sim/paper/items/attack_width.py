@@ -129,7 +129,7 @@ def _draw(means: pd.DataFrame) -> Figure:
             bottom.xaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
             bottom.set_xlabel("units of the cut, model.hidden[0]")
         panels[0, 0].set_ylabel("error left, share of the means' error")
-        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        style.legend_below(figure, panels[0, 0], 4)
     return figure
 
 

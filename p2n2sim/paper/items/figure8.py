@@ -174,9 +174,7 @@ def _draw(frame: pd.DataFrame) -> Figure:
             axes.set_title(COUNTS[counts][0], fontsize=10)
             axes.set_xlabel("the paper's λ")
         panels[0].set_ylabel("AUC on the test rows")
-        figure.legend(
-            *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(READINGS) + 1
-        )
+        style.legend_below(figure, panels[0], len(READINGS) + 1)
     return figure
 
 
