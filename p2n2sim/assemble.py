@@ -70,12 +70,14 @@ class Setup:
     @property
     def layer(self) -> FirstLayer:
         """The first layer as all holders know it."""
+        gradients = self.scenario.privacy.gradients
         return FirstLayer(
             holders=holder_names(len(self.blocks)),
             widths=tuple(block.stop - block.start for block in self.blocks),
             units=self.parts.theta.shape[1],
             fractional_bits=self.scenario.protocol.fractional_bits,
             paillier_bits=self.scenario.protocol.paillier_bits,
+            weight_bits=gradients.weight_bits if gradients.in_ring else None,
         )
 
 
@@ -133,7 +135,8 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
     )
     _check_faults(scenario, schedule)
     resolved = msgspec.structs.replace(data, fingerprint=dataset.fingerprint)
-    noisy = with_noise(for_training(scenario), schedule)  # from what preprocessing leaves of the budget
+    features = _features_used(scenario, dataset)
+    noisy = with_noise(for_training(scenario), schedule, features)  # from what preprocessing leaves
     privacy = msgspec.structs.replace(scenario.privacy, gradients=noisy.privacy.gradients)
     scenario = msgspec.structs.replace(scenario, privacy=privacy)
     dataset, blocks = _split_columns(scenario, dataset)
@@ -233,6 +236,11 @@ def _reordered(dataset: Dataset, owned: Sequence[NDArray[np.intp]]) -> tuple[Dat
         X_test=np.ascontiguousarray(dataset.X_test[:, order]),
         ranges=None if dataset.ranges is None else dataset.ranges.of(order),
     ), blocks
+
+
+def _features_used(scenario: Scenario, dataset: Dataset) -> int:
+    """k, the columns that are trained on."""
+    return sum(scenario.privacy.preprocessing.keep) or dataset.features
 
 
 def build_parts(scenario: Scenario, dataset: Dataset) -> Parts:

@@ -23,6 +23,8 @@ from p2n2sim.privacy.accounting import (
     epsilon,
     largest_count,
 )
+from p2n2sim.privacy.discrete import MAX_SKELLAM
+from p2n2sim.privacy.shared_noise import Grid, SharedSteps
 from p2n2sim.scenario.sections import Scenario
 
 CLIP = "privacy.gradients.clip"
@@ -30,28 +32,76 @@ NOISE = "privacy.gradients.noise_multiplier"
 RELATION = "add or remove a row"
 
 
-def steps_of(noise_multiplier: float, schedule: Schedule, *, count: int | None = None) -> list[Steps]:
+def parts(holders: int) -> int:
+    """p, into how many parts the network is cut: each holder's, the server's, and the head."""
+    return holders + 2
+
+
+def divisor(scenario: Scenario) -> int:
+    """D, by which the sum of a batch's gradients is divided, however many rows the batch has."""
+    return scenario.train.batch_size if scenario.train.loss_reduction == "mean" else 1
+
+
+def grid_of(scenario: Scenario, features: int) -> Grid | None:
+    """What noise on theta is whole multiples of, where that is added in the ring; None elsewhere.
+
+    Args:
+        scenario: whose gradients are clipped.
+        features: k, the columns that are trained on.
+    """
+    gradients, holders = scenario.privacy.gradients, scenario.data.holders
+    if not gradients.in_ring or gradients.clip is None:
+        return None
+    of_row = scenario.train.learning_rate * gradients.clip / divisor(scenario)
+    flat = gradients.clipping == "flat"  # then nothing costs more than a row that moves theta alone
+    return Grid(
+        unit=of_row * 2.0**gradients.weight_bits,
+        numbers=features * scenario.model.hidden[0],
+        shared=1.0 if flat else math.sqrt(holders / parts(holders)),
+        rest=0.0 if flat else math.sqrt((parts(holders) - holders) / parts(holders)),
+    )
+
+
+def steps_of(
+    noise_multiplier: float, schedule: Schedule, grid: Grid | None = None, *, count: int | None = None
+) -> list[Steps]:
     """What a training by DP-SGD costs against somebody who does not know which rows were in which batch.
 
     Args:
         noise_multiplier: sigma.
         schedule: of the whole run; what is claimed is what its sampler allows.
+        grid: of theta, where it is under sharing with its noise.
         count: number of training batches, if not all of them.
     """
     batches = schedule.training_batches if count is None else count
     uses = math.ceil(batches * schedule.epochs / schedule.training_batches)
+    if grid is not None:
+        poisson = schedule.sampler == "poisson"
+        return [
+            SharedSteps(
+                noise_multiplier=noise_multiplier,
+                count=batches if poisson else uses,
+                poisson=poisson,
+                rate=schedule.rate if poisson else 1.0,
+                grid=grid,
+            )
+        ]
     if schedule.sampler == "poisson":
         rate = schedule.rate
         return [GaussianSteps(noise_multiplier=noise_multiplier, count=batches, sampler="poisson", rate=rate)]
     return [GaussianSteps(noise_multiplier=noise_multiplier, count=batches, sampler="shuffled", uses=uses)]
 
 
-def open_steps(noise_multiplier: float, schedule: Schedule) -> list[Steps]:
+def open_steps(noise_multiplier: float, schedule: Schedule, grid: Grid | None = None) -> list[Steps]:
     """The same against somebody who knows which rows were in which batch, as every party does.
 
     A row counts as often as it was used; the schedule does not depend on the data, so that of the row that is
     in the most batches holds for all.
     """
+    if grid is not None:
+        return [
+            SharedSteps(noise_multiplier=noise_multiplier, count=schedule.most_uses, poisson=False, grid=grid)
+        ]
     return [
         GaussianSteps(
             noise_multiplier=noise_multiplier,
@@ -62,12 +112,13 @@ def open_steps(noise_multiplier: float, schedule: Schedule) -> list[Steps]:
     ]
 
 
-def with_noise(scenario: Scenario, schedule: Schedule) -> Scenario:
+def with_noise(scenario: Scenario, schedule: Schedule, features: int = 1) -> Scenario:
     """The scenario with its noise multiplier, and a budget that covers the run.
 
     Args:
         scenario: whose keys fit each other.
         schedule: of the whole run.
+        features: k, the columns that are trained on; matters where noise is added in the ring.
 
     Raises:
         ScenarioError: delta is too large, or the budget does not cover the training.
@@ -82,35 +133,52 @@ def with_noise(scenario: Scenario, schedule: Schedule) -> Scenario:
         )
     if gradients.clip is None:
         return scenario
+    grid = grid_of(scenario, features)
     if gradients.noise_multiplier is not None:
+        _check_drawn(scenario, grid, gradients.noise_multiplier)
         if gradients.noise_multiplier or privacy.epsilon not in (None, math.inf):
-            _check_covered(scenario, schedule, gradients.noise_multiplier)
+            _check_covered(scenario, schedule, grid, gradients.noise_multiplier)
         return scenario
     noise = 0.0
     if privacy.epsilon is not None and privacy.epsilon < math.inf:
-        noise = calibrated(privacy.epsilon, privacy.delta or 0.0, schedule)
+        noise = calibrated(privacy.epsilon, privacy.delta or 0.0, schedule, grid)
+    _check_drawn(scenario, grid, noise)
     found = msgspec.structs.replace(gradients, noise_multiplier=noise)
     return msgspec.structs.replace(scenario, privacy=msgspec.structs.replace(privacy, gradients=found))
 
 
-def calibrated(target: float, delta: float, schedule: Schedule) -> float:
+def calibrated(target: float, delta: float, schedule: Schedule, grid: Grid | None = None) -> float:
     """The noise multiplier with which the whole training costs an outsider at most a target epsilon.
 
     Raises:
         ScenarioError: none does.
     """
     try:
-        return calibrate(partial(steps_of, schedule=schedule), target=target, delta=delta)
+        return calibrate(partial(steps_of, schedule=schedule, grid=grid), target=target, delta=delta)
     except ValueError as error:
         raise ScenarioError("privacy.epsilon", f"{error}", "a larger one would do") from error
 
 
-def _check_covered(scenario: Scenario, schedule: Schedule, noise: float) -> None:
+def _check_drawn(scenario: Scenario, grid: Grid | None, noise: float) -> None:
+    """Refuses noise in the ring that is larger than what is drawn exactly."""
+    if grid is None or not noise:
+        return
+    largest = math.sqrt(MAX_SKELLAM * scenario.data.holders)
+    if noise * grid.unit > largest:
+        fewer = math.ceil(math.log2(noise * grid.unit / largest))
+        raise ScenarioError(
+            "privacy.gradients.weight_bits",
+            f"noise of {noise * grid.unit:.3g} units on every number of theta is more than is drawn exactly",
+            f"{scenario.privacy.gradients.weight_bits - fewer} would do: the noise hides more digits",
+        )
+
+
+def _check_covered(scenario: Scenario, schedule: Schedule, grid: Grid | None, noise: float) -> None:
     """Refuses a training that costs more than there is, naming how much of it there could be."""
     target, delta = scenario.privacy.epsilon, scenario.privacy.delta
     if target is None or delta is None or target == math.inf:
         return
-    cost = epsilon(steps_of(noise, schedule), delta=delta) if noise else math.inf
+    cost = epsilon(steps_of(noise, schedule, grid), delta=delta) if noise else math.inf
     if cost <= target:
         return
     total = schedule.training_batches
@@ -118,7 +186,7 @@ def _check_covered(scenario: Scenario, schedule: Schedule, noise: float) -> None
     if noise:
         most = largest_count(
             lambda count: epsilon(
-                steps_of(noise, schedule, count=count), delta=delta, interval=COARSE_INTERVAL
+                steps_of(noise, schedule, grid, count=count), delta=delta, interval=COARSE_INTERVAL
             ),
             budget=target,
             most=total,
@@ -129,7 +197,7 @@ def _check_covered(scenario: Scenario, schedule: Schedule, noise: float) -> None
         "privacy.epsilon",
         f"{target:g} does not cover the run: its {total} steps spend {told}, and it covers {most} steps, "
         f"which is {most // each} of {schedule.epochs} epochs",
-        f"{NOISE} = {_up(calibrated(target, delta, schedule))} would do"
+        f"{NOISE} = {_up(calibrated(target, delta, schedule, grid))} would do"
         + (f", or train.epochs = {most // each}" if most >= each else ""),
     )
 
@@ -166,13 +234,13 @@ def _up(number: float) -> str:
     return f"{math.ceil(number / power) * power:.4g}"
 
 
-def training_statement(scenario: Scenario, schedule: Schedule, parts: int) -> dict[str, Any]:
+def training_statement(scenario: Scenario, schedule: Schedule, features: int) -> dict[str, Any]:
     """What a summary says of the training's budget; infinite numbers are ``"inf"``.
 
     Args:
         scenario: with its noise multiplier.
         schedule: of the whole run.
-        parts: into how many the network is cut.
+        features: k, the columns that are trained on.
 
     Returns:
         ``budget``, ``spent`` (by the released model, against who knows no batch and no noise), ``sampler``
@@ -182,8 +250,9 @@ def training_statement(scenario: Scenario, schedule: Schedule, parts: int) -> di
     noise, delta = gradients.noise_multiplier or 0.0, privacy.delta
     hidden = known = math.inf
     if noise and delta is not None:
+        grid = grid_of(scenario, features)
         hidden, known = (
-            epsilon(steps, delta=delta) for steps in (steps_of(noise, schedule), open_steps(noise, schedule))
+            epsilon(steps(noise, schedule, grid), delta=delta) for steps in (steps_of, open_steps)
         )
     poisson = schedule.sampler == "poisson"
     return {
@@ -204,9 +273,10 @@ def training_statement(scenario: Scenario, schedule: Schedule, parts: int) -> di
             "name": "DP-SGD",
             "clip": gradients.clip,
             "clipping": gradients.clipping,
-            "parts": parts,
+            "parts": parts(scenario.data.holders),
             "noise_multiplier": noise,
             "noise_by": gradients.noise_by,
+            **({"weight_bits": gradients.weight_bits} if gradients.in_ring else {}),
         },
     }
 

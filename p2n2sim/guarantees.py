@@ -6,11 +6,10 @@ import math
 from typing import Any
 
 from p2n2sim.assemble import Setup
-from p2n2sim.budgeting import steps_of
+from p2n2sim.budgeting import grid_of, parts, steps_of
 from p2n2sim.defences import adds_to_the_loss
 from p2n2sim.inputs import deviation, row_noises
 from p2n2sim.parties.first_layer.family import MEMBERS
-from p2n2sim.perturbing import parts
 from p2n2sim.privacy import adversaries
 from p2n2sim.privacy.adversaries import ALL, OUTSIDER, SERVER
 from p2n2sim.privacy.world import Claim, GradientNoise, HiddenNoise, Opened, World
@@ -54,10 +53,12 @@ def world(setup: Setup) -> World:
         if gradients.clip is None
         else GradientNoise(
             noise_multiplier=gradients.noise_multiplier or 0.0,
-            parts=parts(setup),
+            parts=parts(len(layer.holders)),
             flat=gradients.clipping == "flat",
-            by_server=gradients.noise_by == "server",
-            model=tuple(steps_of(gradients.noise_multiplier or 0.0, schedule)),
+            by=gradients.noise_by,
+            model=tuple(
+                steps_of(gradients.noise_multiplier or 0.0, schedule, grid_of(scenario, layer.features))
+            ),
         ),
         features=row_noises(scenario, layer.holders),
         test_features=scenario.privacy.features.rows == "all",
@@ -124,12 +125,24 @@ def collusion_table(setup: Setup) -> list[dict[str, Any]]:
     ]
 
 
+def leak_table(setup: Setup) -> list[dict[str, Any]]:
+    """What it costs that parties tell who has the model their noise; nothing where gradients have none."""
+    here = world(setup)
+    if here.gradients is None or not here.gradients.noise_multiplier:
+        return []
+    return [
+        {"told_by": who, "epsilon": "inf" if math.isinf(cost) else cost}
+        for who, cost in adversaries.told_the_noise(here)
+    ]
+
+
 def statement(setup: Setup) -> dict[str, Any]:
     """All of it, for a summary."""
-    collusion = collusion_table(setup)
+    collusion, leaked = collusion_table(setup), leak_table(setup)
     return {
         "relation": RELATION,
         "assumes": [SCALED] if setup.scenario.data.standardise else [],
         "per_adversary": per_adversary(setup),
         **({"collusion_with_the_server": collusion} if collusion else {}),
+        **({"told_the_noise_on_gradients": leaked} if leaked else {}),
     }

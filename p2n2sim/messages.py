@@ -304,6 +304,13 @@ class HeadNoise(Message):
     noise: Floats = clear("noise on dL/dtheta_y")  # (weights,)
 
 
+@dataclass(frozen=True, slots=True)
+class WeightShare(Message):
+    """Holder i to holder j, once, where theta stays under sharing: j's share of the initial theta_i."""
+
+    theta: Ring = uniform("share of theta_i")  # (k_i, n)
+
+
 VOCABULARY: tuple[type[Message], ...] = (
     DealerKey,
     TripleRequest,
@@ -341,4 +348,5 @@ VOCABULARY: tuple[type[Message], ...] = (
     ClipFactors,
     GradientNoise,
     HeadNoise,
+    WeightShare,
 )

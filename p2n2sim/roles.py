@@ -18,7 +18,7 @@ from p2n2sim.nn.sequences import hold_to
 from p2n2sim.parties.data_holder import data_holder
 from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.parties.label_owner import label_owner
-from p2n2sim.parties.layer import Setting
+from p2n2sim.parties.layer import Setting, SharedTheta
 from p2n2sim.parties.noise import Noise
 from p2n2sim.parties.noisy_server import NoisyServer
 from p2n2sim.parties.passes import Pass
@@ -46,6 +46,7 @@ def tasks_of(
     happened: Sequence[int] = (),
     descent: Descent | None = None,
     defences: Defences | None = None,
+    perturbing: Perturbing | None = None,
     under_sharing: UnderSharing | None = None,
 ) -> dict[str, Coroutine[Any, Any, None]]:
     """The parties of Algorithm 2, joined to a network: task name -> coroutine.
@@ -62,11 +63,13 @@ def tasks_of(
         happened: faults that do not happen again.
         descent: makes the optimisers.
         defences: what the holders do against the recovery of their features.
+        perturbing: what the owners of the network's parts do to gradients.
         under_sharing: several layers under secret sharing, if there are.
     """
     scenario, layer, data = setup.scenario, setup.layer, setup.dataset
     descent = descent or Descent(scenario.train)
     defences = defences or Defences(setup)
+    perturbing = perturbing or Perturbing(setup)
     share = max(1, threads // (len(layer.holders) + 1))  # all holders and the dealer may multiply at once
     if under_sharing is not None:
         return under_sharing.tasks(
@@ -85,8 +88,10 @@ def tasks_of(
     join[SERVER] = network.join(SERVER, machine(compute, "server", paillier_bits=bits))
     supply = _supply(setup, network, share) if member.dealt else Supply()
     inputs = Inputs(setup)
-    setting = _setting(setup, supply, share, {**defences.noise(), **inputs.noise()})
-    perturbing = Perturbing(setup)
+    perturbed = {name: perturbing.holder(join[name]) for name in layer.holders}
+    setting = _setting(
+        setup, supply, share, noise={**defences.noise(), **inputs.noise()}, weights=perturbing.shared
+    )
     tasks: dict[str, Coroutine[Any, Any, None]] = {}
     for name, block in zip(layer.holders, setup.blocks, strict=True):
         theta = setup.parts.theta[block]  # (k_i, n), a view: trained in place
@@ -103,7 +108,7 @@ def tasks_of(
             optimiser=optimiser,
             defender=defences.of(join[name]),
             clip=inputs.clip(),
-            perturbed=perturbing.holder(join[name]),
+            perturbed=perturbed[name],
             on_batch=on_batch if name == layer.holders[0] else lambda batch: None,
         )
         tasks[name] = _with(f"{name} (offline)", supply.beside[name], batches) if supply.beside else batches()
@@ -187,7 +192,14 @@ def _supply(setup: Setup, network: Network, threads: int) -> Supply:
     )
 
 
-def _setting(setup: Setup, supply: Supply, threads: int, noise: Mapping[str, Noise]) -> Setting:
+def _setting(
+    setup: Setup,
+    supply: Supply,
+    threads: int,
+    *,
+    noise: Mapping[str, Noise],
+    weights: Mapping[str, SharedTheta],
+) -> Setting:
     """What the first layer's protocol is told of the scenario."""
     protocol = setup.scenario.protocol
     return Setting(
@@ -198,6 +210,7 @@ def _setting(setup: Setup, supply: Supply, threads: int, noise: Mapping[str, Noi
         crypto=protocol.crypto,
         threads=threads,
         noise=noise,
+        weights=weights,
     )
 
 

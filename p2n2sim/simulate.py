@@ -22,6 +22,7 @@ from p2n2sim.nn.network import Parts
 from p2n2sim.outcome import Outcome
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.schedule import Batch
+from p2n2sim.perturbing import Perturbing
 from p2n2sim.recording import recorder
 from p2n2sim.roles import tasks_of
 from p2n2sim.scenario.failures import delivery_of, rules_of, slowdowns_of
@@ -156,6 +157,7 @@ class _Session:
         self._on_batch, self._on_pass = on_batch, on_pass
         self._descent = Descent(setup.scenario.train, state.optimisers)
         self._defences = Defences(setup, state.defended)
+        self._perturbing = Perturbing(setup, state.shares)
         self._several = UnderSharing(setup, state) if under_engine(setup.scenario) else None
         self.depths: dict[str, int] = {}
         self._resumes = 0.0
@@ -187,6 +189,7 @@ class _Session:
         simloop.run(main(), env=simpy.Environment(state.time), schedule=scenario.schedule_seed)
         if self._several:
             self._several.write_weights()
+        self._perturbing.write_weights()
 
     async def _with(self, network: Network, threads: int) -> None:
         loop, outcome, state = asyncio.get_running_loop(), self._outcome, self._state
@@ -206,6 +209,7 @@ class _Session:
             happened=state.happened,
             descent=self._descent,
             defences=self._defences,
+            perturbing=self._perturbing,
             under_sharing=self._several,
         )
         try:
@@ -278,7 +282,7 @@ class _Session:
             step=setup.schedule.end,
             time=self._outcome.virtual_s,
             optimisers=self._descent.kept(),
-            shares=self._several.shares if self._several else {},
+            shares=self._several.shares if self._several else self._perturbing.shares(),
             defended=self._defences.kept(),
             depths=self.depths,
             counts=state.counts,

@@ -19,7 +19,6 @@ from p2n2sim.messages import Floats
 from p2n2sim.net.ledger import Ledger
 from p2n2sim.parties.first_layer.homomorphic import SCHEMES
 from p2n2sim.parties.passes import Pass
-from p2n2sim.perturbing import parts
 from p2n2sim.preparing import for_training
 from p2n2sim.privacy.adversaries import OUTSIDER
 from p2n2sim.reliability import BINS, brier, calibration_error
@@ -218,7 +217,7 @@ def privacy_statement(setup: Setup) -> dict[str, Any]:
     everybody = statement(setup)
     if setup.scenario.privacy.gradients.clip is None:
         return everybody
-    said = training_statement(setup.scenario, setup.schedule, parts(setup))
+    said = training_statement(setup.scenario, setup.schedule, setup.layer.features)
     model = {
         "adversary": OUTSIDER,
         "about": "a training row",

@@ -62,6 +62,7 @@ class Purpose(IntEnum):
     PERTURBATION = 21  # the noise on a clipped gradient
     COINS = 22  # which rows are in a batch
     NORM_MASK = 23  # what two holders add to and subtract from the norms of their rows
+    INITIAL_WEIGHTS = 24  # shares of a theta that stays under sharing
 
 
 def derive_key(seed: int, *labels: str | int) -> bytes:

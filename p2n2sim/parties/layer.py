@@ -23,6 +23,8 @@ class FirstLayer:
         fractional_bits: of the fixed-point encoding: of X and theta, so that h1 has twice as many, or of
             the summands X_i theta_i where these are computed in the clear.
         paillier_bits: of the Paillier modulus, where one is used.
+        weight_bits: fractional bits of theta where it stays under secret sharing for the whole training; None
+            where every holder has its own rows of it and shares them batch by batch.
     """
 
     holders: tuple[str, ...]
@@ -30,6 +32,13 @@ class FirstLayer:
     units: int
     fractional_bits: int
     paillier_bits: int = 2048
+    weight_bits: int | None = None
+
+    @property
+    def hidden_bits(self) -> int:
+        """Fractional bits of a share of h1: those of X and of theta, since one layer needs no truncation."""
+        theta = self.fractional_bits if self.weight_bits is None else self.weight_bits
+        return self.fractional_bits + theta
 
     @property
     def features(self) -> int:
@@ -62,6 +71,16 @@ class TripleSource(Protocol):
         """The batch's Z_j (rows, n), after its masks."""
 
 
+class SharedTheta(Protocol):
+    """One holder's share of all of theta, which nobody knows while it is trained.
+
+    Attributes:
+        share: theta_j, (k, n), with the layer's `weight_bits`.
+    """
+
+    share: Ring
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """What a first-layer protocol is told.
@@ -74,6 +93,7 @@ class Setting:
         crypto: ``real`` ciphertexts, or ``modelled`` ones.
         threads: over how many threads a product may be split; changes no bit.
         noise: what each holder adds to its part of h1; nothing unless given.
+        weights: each holder's shares of theta, where it stays under sharing.
     """
 
     layer: FirstLayer
@@ -83,6 +103,7 @@ class Setting:
     crypto: Literal["real", "modelled"] = "real"
     threads: int = 1
     noise: Mapping[str, Noise] = field(default_factory=dict)
+    weights: Mapping[str, SharedTheta] = field(default_factory=dict)
 
     def noise_of(self, holder: str) -> Noise:
         """What a holder adds to its part of h1."""

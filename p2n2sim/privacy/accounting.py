@@ -19,6 +19,7 @@ from dp_accounting.pld import PLDAccountant
 from dp_accounting.rdp import RdpAccountant
 
 from p2n2sim.privacy.sensitivity import Relation
+from p2n2sim.privacy.shared_noise import SharedSteps, shared_epsilon
 
 Method = Literal["pld", "rdp"]
 Sampler = Literal["poisson", "shuffled", "all"]
@@ -121,7 +122,10 @@ class NoProtection:
         return dp_event.NonPrivateDpEvent()
 
 
-Steps = GaussianSteps | LaplaceSteps | PureSteps | NoProtection
+Known = GaussianSteps | LaplaceSteps | PureSteps | NoProtection
+"""Steps that `dp-accounting` knows."""
+
+Steps = Known | SharedSteps
 
 _RELATIONS = {
     "add-or-remove": dp_accounting.NeighboringRelation.ADD_OR_REMOVE_ONE,
@@ -157,21 +161,26 @@ def epsilon(
         interval: grid of ``pld``; a coarser one is faster and says a little more than is spent.
 
     Raises:
-        ValueError: delta is out of range.
+        ValueError: delta is out of range, or steps with noise in the ring are to be composed with others.
     """
     if not 0 <= delta < 1:
         raise ValueError(f"delta is in [0, 1), not {delta:g}")
     if not steps:
         return 0.0
-    events = [step.event(method) for step in steps]
-    if any(isinstance(event, dp_event.NonPrivateDpEvent) for event in events):
+    in_ring = [step for step in steps if isinstance(step, SharedSteps)]
+    known = tuple(step for step in steps if not isinstance(step, SharedSteps))
+    if in_ring and known:
+        raise ValueError("steps with noise in the ring are composed with each other only")
+    if in_ring:
+        return shared_epsilon(in_ring, delta=delta, relation=relation)
+    if any(isinstance(step.event(method), dp_event.NonPrivateDpEvent) for step in known):
         return math.inf
-    return _epsilon(tuple(steps), delta, method, relation, interval)
+    return _epsilon(known, delta, method, relation, interval)
 
 
 @functools.lru_cache(maxsize=4096)
 def _epsilon(
-    steps: tuple[Steps, ...], delta: float, method: Method, relation: Relation, interval: float
+    steps: tuple[Known, ...], delta: float, method: Method, relation: Relation, interval: float
 ) -> float:
     """A function of its arguments that takes a second; a run, its repeats and its attacks ask it again."""
     events = [step.event(method) for step in steps]

@@ -8,11 +8,13 @@ by sampling. docs/privacy.md, "Adversaries", has the argument for every line of 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
 from p2n2sim.privacy.accounting import GaussianSteps, epsilon
 from p2n2sim.privacy.composition import Releases, composed
+from p2n2sim.privacy.shared_noise import SharedSteps
 from p2n2sim.privacy.world import Claim, World
 
 SERVER, DEALER, OUTSIDER = "server", "dealer", "outsider with the model"
@@ -178,8 +180,9 @@ def _hidden(
 def _weights(world: World, who: Parties, of: str) -> GaussianSteps | None:
     """Noisy gradients of the weights of the row's owner, as steps of sensitivity 1; None if exact."""
     gradients = world.gradients
-    if gradients is None or not gradients.noise_multiplier or (gradients.by_server and SERVER in who):
+    if gradients is None or not gradients.noise_multiplier or (gradients.by == "server" and SERVER in who):
         return None
+    assert gradients.by != "shares"  # h1 has no noise then, and everything is exact
     owners = len(world.holders) if of == ALL else 1
     moves = 2 * math.sqrt(owners / gradients.parts)  # in units of C; parts are clipped to C / sqrt(p)
     return GaussianSteps(noise_multiplier=gradients.noise_multiplier / moves, count=world.uses)
@@ -250,3 +253,42 @@ def collusion(world: World) -> list[tuple[int, float, float]]:
         total = world.h1.deviation**2 if world.h1 else 0.0
         out.append((k, 1 - left / total if total else 1.0, features_claim(world, who, target).epsilon))
     return out
+
+
+def told_the_noise(world: World) -> list[tuple[str, float]]:
+    """What the model costs if some parties tell who has it the noise on gradients that they know.
+
+    Only the noise is told, and nothing else that they saw. Whoever steps weights in the clear knows all the
+    noise on them: the server, the label's owner, and every holder unless theta stays under sharing.
+
+    Args:
+        world: the scenario, with noise on gradients.
+
+    Returns:
+        Who tells, and epsilon for an added or removed row: nobody, one party, and all that step no weights in
+        the clear.
+    """
+    gradients = world.gradients
+    assert gradients is not None  # it has noise
+    unknowing = [name for name in world.holders if name != world.label_owner]
+    if gradients.by != "shares":
+        telling: list[tuple[str, float]] = [("nobody", 0.0), ("any holder", 1.0)]
+    else:
+        telling = [("nobody", 0.0)] + [
+            (f"{k} of the holders but {world.label_owner}", k / len(world.holders))
+            for k in range(1, len(unknowing) + 1)
+        ]
+    telling += [(f"{world.label_owner}, who knows the head's", 1.0), ("server", 1.0)]
+    return [(who, _with_known(world, known)) for who, known in telling]
+
+
+def _with_known(world: World, known: float) -> float:
+    """Epsilon of the model against who knows a part of the variance of the noise on theta; 1 for all."""
+    assert world.gradients is not None  # as above
+    if known == 1:
+        return math.inf
+    steps = [
+        dataclasses.replace(step, known=known) if isinstance(step, SharedSteps) else step
+        for step in world.gradients.model
+    ]
+    return epsilon(steps, delta=world.delta)

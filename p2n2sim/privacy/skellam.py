@@ -8,11 +8,14 @@ Amplification by Poisson sampling: Zhu & Wang 2019, "Poisson subsampled Renyi di
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
 from dp_accounting.rdp.rdp_privacy_accountant import compute_epsilon
 from scipy.special import gammaln, ive, logsumexp
+
+from p2n2sim.privacy.draws import Reals
 
 ORDERS = tuple(range(2, 257))
 """Renyi orders that are tried: whole numbers, for which both theorems are stated."""
@@ -40,23 +43,36 @@ def skellam_rdp_exact(order: float, *, mu: float, shift: int) -> float:
     return float(logsumexp(order * log_p + (1 - order) * log_q)) / (order - 1)
 
 
-def poisson_sampled_rdp(order: int, rate: float, divergences: dict[int, float]) -> float:
+def poisson_sampled(rate: float, divergences: Reals) -> Reals:
     """Zhu & Wang 2019, theorem 5: an upper bound for any mechanism, for whole orders.
 
     Args:
-        order: alpha, at least 2.
         rate: probability of each row, in (0, 1].
-        divergences: of the mechanism itself, for all orders from 2 to alpha.
+        divergences: (orders,) of the mechanism itself, for the orders 2, 3, ... without a gap.
+
+    Returns:
+        (orders,) of the mechanism on the rows that their coins let in.
     """
     if rate == 1:
-        return divergences[order]
-    log_q, log_rest = math.log(rate), math.log1p(-rate)
-    terms = [(order - 1) * log_rest + math.log1p((order - 1) * rate)]
-    for j in range(2, order + 1):
-        choose = float(gammaln(order + 1) - gammaln(j + 1) - gammaln(order - j + 1))
-        term = choose + (order - j) * log_rest + j * log_q + (j - 1) * divergences[j]
-        terms.append(term + (math.log(3) if j > 2 else 0.0))
-    return max(0.0, float(logsumexp(terms)) / (order - 1))
+        return divergences
+    orders = np.arange(2, len(divergences) + 2)
+    none_or_one = (orders - 1) * math.log1p(-rate) + np.log1p((orders - 1) * rate)
+    terms = _log_binomials(len(divergences), rate) + (orders - 1) * divergences  # (orders, how many times)
+    total = logsumexp(np.column_stack([none_or_one, terms]), axis=1)
+    sampled: Reals = np.maximum(total / (orders - 1), 0.0)
+    return sampled
+
+
+@functools.lru_cache(maxsize=8)
+def _log_binomials(count: int, rate: float) -> Reals:
+    """log of (order over j) rate^j (1 - rate)^(order - j), three times that for j > 2; -inf for j > order."""
+    order = np.arange(2, count + 2)[:, None]
+    j = np.arange(2, count + 2)
+    rest = np.maximum(order - j, 0)
+    logs = gammaln(order + 1) - gammaln(j + 1) - gammaln(rest + 1)
+    logs = logs + rest * math.log1p(-rate) + j * math.log(rate) + np.where(j > 2, math.log(3), 0.0)
+    allowed: Reals = np.where(j <= order, logs, -np.inf)
+    return allowed
 
 
 def skellam_epsilon(*, mu: float, l2: float, l1: float, count: int, delta: float, rate: float = 1.0) -> float:
@@ -69,7 +85,6 @@ def skellam_epsilon(*, mu: float, l2: float, l1: float, count: int, delta: float
         raise ValueError(f"delta is in (0, 1), not {delta:g}")
     if mu == 0:
         return math.inf
-    alone = {order: skellam_rdp(order, mu=mu, l2=l2, l1=l1) for order in ORDERS}
-    total = [count * poisson_sampled_rdp(order, rate, alone) for order in ORDERS]
-    found, _ = compute_epsilon(list(ORDERS), total, delta)
+    alone = np.array([skellam_rdp(order, mu=mu, l2=l2, l1=l1) for order in ORDERS])
+    found, _ = compute_epsilon(list(ORDERS), list(count * poisson_sampled(rate, alone)), delta)
     return float(found)

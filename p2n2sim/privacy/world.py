@@ -39,14 +39,14 @@ class GradientNoise:
         noise_multiplier: sigma, in units of the clipping norm C of all parts.
         parts: p, into how many the network is cut.
         flat: whether C holds for all parts together, for which norms are shown; or C / sqrt(p) for each.
-        by_server: whether the server draws all the noise.
+        by: who draws the noise, as of `privacy.gradients.noise_by`.
         model: the training's steps against who does not know the batches, for an add-or-remove of a row.
     """
 
     noise_multiplier: float
     parts: int
     flat: bool
-    by_server: bool
+    by: Literal["holder", "server", "shares"]
     model: tuple[Steps, ...]
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 
 from p2n2sim.errors import ScenarioError
-from p2n2sim.scenario.protocol import under_engine
+from p2n2sim.scenario.protocol import SHARED, under_engine
 from p2n2sim.scenario.sections import Scenario
+
+WHOLE_BITS = 10
+"""Bits before the point that a product with a theta under sharing has at least."""
 
 
 def check_privacy(scenario: Scenario) -> None:
@@ -89,6 +92,8 @@ def _check_gradients(scenario: Scenario) -> None:
                 "clipping of rows bounds",
                 "0 would do, or no privacy.gradients.clip",
             )
+    if gradients.in_ring:
+        _check_in_ring(scenario)
     if privacy.epsilon is None and gradients.noise_multiplier is None:
         raise ScenarioError(
             "privacy.gradients.noise_multiplier",
@@ -99,4 +104,41 @@ def _check_gradients(scenario: Scenario) -> None:
     if privacy.delta is None and (limited or gradients.noise_multiplier):
         raise ScenarioError(
             "privacy.delta", "Gaussian noise has no epsilon without it", "less than 1 over the training rows"
+        )
+
+
+def _check_in_ring(scenario: Scenario) -> None:
+    """What a theta needs that stays under sharing."""
+    protocol, train, gradients = scenario.protocol, scenario.train, scenario.privacy.gradients
+    key, other = "privacy.gradients.noise_by", "'holder' or 'server' would do"
+    if protocol.first_layer_in_use not in SHARED:
+        raise ScenarioError(
+            key,
+            f"'shares' leaves theta under sharing, of which {protocol.first_layer_in_use!r} knows nothing",
+            f"{other}, or one of {', '.join(map(repr, SHARED))} for protocol.first_layer",
+        )
+    if train.optimiser != "sgd" or train.momentum:
+        found = f"momentum {train.momentum:g}" if train.optimiser == "sgd" else f"{train.optimiser!r}"
+        raise ScenarioError(
+            key,
+            f"'shares' adds to shares what a step is made of, but {found} multiplies it by what nobody knows",
+            f'{other}, or train.optimiser = "sgd" without momentum',
+        )
+    if scenario.model.steps:
+        raise ScenarioError(
+            key, "'shares' adds noise to all of theta, but with model.steps parts of it stay zero", other
+        )
+    if scenario.privacy.h1.clip is not None:
+        raise ScenarioError(
+            key,
+            "'shares' leaves theta unknown, but privacy.h1 has every holder clip rows by its theta",
+            f"{other}, or no privacy.h1",
+        )
+    most = 62 - WHOLE_BITS - protocol.fractional_bits
+    if gradients.weight_bits > most:
+        raise ScenarioError(
+            "privacy.gradients.weight_bits",
+            f"{gradients.weight_bits} beside {protocol.fractional_bits} protocol.fractional_bits leave h1 "
+            f"fewer than {WHOLE_BITS} bits before the point",
+            f"at most {most} would do" if most > 0 else "fewer protocol.fractional_bits would do",
         )

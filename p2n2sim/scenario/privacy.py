@@ -25,13 +25,21 @@ class Gradients(Section, frozen=True):
         noise_multiplier: standard deviation of the noise in units of C; unless given, what the budget asks
             for.
         noise_by: who draws the noise: each ``holder`` for its own part, and so do server and label's owner;
-            or the ``server`` for all parts.
+            or the ``server`` for all parts; or, with ``shares``, theta stays under secret sharing and every
+            holder adds its share of Skellam noise to its share of all of theta, so that nobody knows either.
+        weight_bits: fractional bits of a theta that stays under sharing, and of the noise on it.
     """
 
     clip: Rate | None = None
     clipping: Literal["flat", "per-part"] = "per-part"
     noise_multiplier: NotNegative | None = None
-    noise_by: Literal["holder", "server"] = "holder"
+    noise_by: Literal["holder", "server", "shares"] = "holder"
+    weight_bits: Annotated[int, Meta(ge=1, le=62)] = 30
+
+    @property
+    def in_ring(self) -> bool:
+        """Whether theta and its noise are under secret sharing."""
+        return self.clip is not None and self.noise_by == "shares"
 
 
 class Privacy(Section, frozen=True):

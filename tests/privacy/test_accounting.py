@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ive, logsumexp
 
 from p2n2sim.errors import BudgetError
 from p2n2sim.privacy import sensitivity
@@ -25,7 +27,7 @@ from p2n2sim.privacy.accounting import (
     largest_count,
 )
 from p2n2sim.privacy.budget import Budget
-from p2n2sim.privacy.skellam import poisson_sampled_rdp, skellam_epsilon, skellam_rdp, skellam_rdp_exact
+from p2n2sim.privacy.skellam import poisson_sampled, skellam_epsilon, skellam_rdp, skellam_rdp_exact
 
 FRAUD = 5_000 / 227_845
 """Sampling rate of a batch of 5000 of the fraud data's training rows."""
@@ -149,11 +151,25 @@ def test_fine_skellam_noise_costs_what_gaussian_noise_does() -> None:
 @given(order=st.integers(2, 40), rate=st.floats(1e-4, 0.9), mu=st.floats(10, 1e4))
 def test_sampling_never_costs_more_than_taking_every_row(order: int, rate: float, mu: float) -> None:
     """The bound is at least 0 and falls with the rate, to the divergence itself at rate 1."""
-    alone = {j: skellam_rdp(j, mu=mu, l2=1, l1=1) for j in range(2, order + 1)}
-    sampled = poisson_sampled_rdp(order, rate, alone)
-    assert sampled >= 0
-    assert poisson_sampled_rdp(order, rate / 2, alone) <= sampled + 1e-12
-    assert poisson_sampled_rdp(order, 1.0, alone) == alone[order]
+    alone = np.array([skellam_rdp(j, mu=mu, l2=1, l1=1) for j in range(2, order + 1)])
+    sampled = poisson_sampled(rate, alone)
+    assert (sampled >= 0).all()
+    assert (poisson_sampled(rate / 2, alone) <= sampled + 1e-12).all()
+    assert (poisson_sampled(1.0, alone) == alone).all()
+
+
+@pytest.mark.parametrize(("mu", "rate"), [(4.0, 0.3), (30.0, 0.05), (100.0, 0.9)])
+def test_the_bound_for_sampled_rows_lies_above_the_divergence(mu: float, rate: float) -> None:
+    """Of one number, with and without a row of value 1, summed over all outcomes, in both directions."""
+    x = np.arange(-400, 401)
+    without = np.log(np.maximum(ive(np.abs(x), mu), 1e-300))
+    moved = np.log(np.maximum(ive(np.abs(x - 1), mu), 1e-300))
+    mixed = np.logaddexp(math.log1p(-rate) + without, math.log(rate) + moved)
+    bound = poisson_sampled(rate, np.array([skellam_rdp(j, mu=mu, l2=1, l1=1) for j in range(2, 33)]))
+    for order, most in enumerate(bound, 2):
+        for p, q in ((mixed, without), (without, mixed)):
+            exact = float(logsumexp(order * p + (1 - order) * q)) / (order - 1)
+            assert exact <= most + 1e-12
 
 
 def test_a_budget_refuses_to_overspend() -> None:

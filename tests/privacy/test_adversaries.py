@@ -41,7 +41,7 @@ PLAIN = World(
 )
 NOISE = HiddenNoise(clip=1.0, deviation=64.0, by="holders", bits=24)
 STEPS = (GaussianSteps(noise_multiplier=4.0, count=100, sampler="poisson", rate=0.1),)
-GRADIENTS = GradientNoise(noise_multiplier=4.0, parts=5, flat=False, by_server=False, model=STEPS)
+GRADIENTS = GradientNoise(noise_multiplier=4.0, parts=5, flat=False, by="holder", model=STEPS)
 
 
 def of(*names: str) -> frozenset[str]:
@@ -190,7 +190,7 @@ def test_what_voids_it() -> None:
     dealt = with_noise(dealer=True)
     assert features_claim(dealt, of(DEALER), "C").epsilon == label_claim(dealt, of(DEALER)).epsilon == 0
     assert features_claim(dealt, of(DEALER, "B"), "C").epsilon == math.inf
-    drawn = with_noise(gradients=dataclasses.replace(GRADIENTS, by_server=True))
+    drawn = with_noise(gradients=dataclasses.replace(GRADIENTS, by="server"))
     weaker = features_claim(drawn, of(SERVER), "C").epsilon
     assert weaker == features_claim(with_noise(gradients=None), of(SERVER), "C").epsilon
 

@@ -8,6 +8,9 @@ messages are the same. Line 9 of the paper writes A's share where B's is meant.
 Per batch of m rows, k features and n units, each holder sends each other one share of its inputs and
 8 (mk + kn) bytes of masked shares. Two rounds, then one to the server. The triples come from a source of
 their own (`p2n2sim.parties.triples.sources`).
+
+Where theta stays under sharing for the whole training (`p2n2sim.parties.perturbation.shares`), the holders
+have their shares of it already and send those of X alone.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import numpy as np
 
 from p2n2sim.messages import (
     SERVER,
+    FeatureShare,
     Floats,
     HiddenShare,
     InputShare,
@@ -26,7 +30,7 @@ from p2n2sim.mpc import beaver, fixed_point, sharing
 from p2n2sim.mpc.prg import Purpose
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
-from p2n2sim.parties.layer import FirstLayer, TripleSource
+from p2n2sim.parties.layer import FirstLayer, SharedTheta, TripleSource
 from p2n2sim.parties.noise import NO_NOISE, Noise
 
 ROUNDS = 3
@@ -43,6 +47,7 @@ class Algorithm1Holder:
         key: 16 bytes known to this holder alone, for the shares of its own inputs.
         threads: over how many threads a ring product may be split; changes no bit.
         noise: what it adds to its share of h1.
+        weights: its share of theta, where that stays under sharing.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Algorithm1Holder:
         key: bytes,
         threads: int = 1,
         noise: Noise = NO_NOISE,
+        weights: SharedTheta | None = None,
     ) -> None:
         self._me = me
         self._layer = layer
@@ -61,6 +67,7 @@ class Algorithm1Holder:
         self._key = key
         self._threads = threads
         self._noise = noise
+        self._weights = weights
         self._others = [name for name in layer.holders if name != me.name]
 
     async def prepare(self, X_train: Floats, X_test: Floats) -> None:
@@ -72,7 +79,8 @@ class Algorithm1Holder:
 
         Args:
             X: this holder's columns of the batch, (m, k_i) float32.
-            theta: its rows of the first layer's weights, (k_i, n) float32.
+            theta: its rows of the first layer's weights, (k_i, n) float32; not looked at where theta stays
+                under sharing.
             step: number of the batch.
         """
         self._triples.begin(step)
@@ -85,7 +93,7 @@ class Algorithm1Holder:
             lambda: self._noise.on_share(
                 beaver.product_share(X_j, E, F, triple, threads=self._threads),
                 step,
-                2 * self._layer.fractional_bits,
+                self._layer.hidden_bits,
             ),
             self._product_cost(len(X)) + self._noise.cost(len(X) * self._layer.units),
             label="multiply",
@@ -94,6 +102,8 @@ class Algorithm1Holder:
 
     async def _share_inputs(self, X: Floats, theta: Floats, step: int) -> tuple[Ring, Ring]:
         """Lines 1 to 6: this holder's shares of all of X, (m, k), and of all of theta, (k, n)."""
+        if self._weights is not None:
+            return await self._share_features(X, step), self._weights.share
         layer, me = self._layer, self._me
         own = layer.holders.index(me.name)
         X_shares, theta_shares = await me.compute(
@@ -113,6 +123,22 @@ class Algorithm1Holder:
             X_j[:, layer.columns(other)] = share.X  # lines 5 and 6: concatenation
             theta_j[layer.columns(other)] = share.theta
         return X_j, theta_j
+
+    async def _share_features(self, X: Floats, step: int) -> Ring:
+        """Lines 1, 3 and 5 alone: this holder's share of all of X, (m, k)."""
+        layer, me = self._layer, self._me
+        X_shares = await me.compute(
+            lambda: self._split(X, step, Purpose.FEATURES), self._split_cost(X.size), label="share"
+        )
+        X_j = np.empty((len(X), layer.features), np.int64)
+        for name, share in zip(layer.holders, X_shares, strict=True):
+            if name == me.name:
+                X_j[:, layer.columns(name)] = share
+            else:
+                me.send(name, FeatureShare(step, share))
+        for other in self._others:
+            X_j[:, layer.columns(other)] = (await me.recv(other, FeatureShare)).X
+        return X_j
 
     def _split(self, values: Floats, step: int, purpose: int) -> list[Ring]:
         encoded = fixed_point.encode(values, self._layer.fractional_bits)
@@ -166,9 +192,8 @@ class Algorithm1Server:
     async def receive(self) -> Floats:
         """h1 of the next batch, (m, n) float32."""
         shares = [(await self._me.recv(holder, HiddenShare)).h1 for holder in self._layer.holders]
-        bits = 2 * self._layer.fractional_bits  # a product of two encodings; one layer needs no truncation
         return await self._me.compute(
-            lambda: fixed_point.decode(sharing.reconstruct(shares), bits),
+            lambda: fixed_point.decode(sharing.reconstruct(shares), self._layer.hidden_bits),
             Cost(moved_bytes=24 * len(shares) * shares[0].size, messages=len(shares)),
             label="reconstruct h1",
         )
@@ -196,7 +221,7 @@ def payload_by_link(layer: FirstLayer, rows: int) -> dict[str, int]:
     """
     out = {}
     for holder, width in zip(layer.holders, layer.widths, strict=True):
-        inputs = rows * width + width * layer.units  # lines 3 and 4
+        inputs = rows * width + (width * layer.units if layer.weight_bits is None else 0)  # lines 3 and 4
         masked = masked_elements(rows, layer.features, layer.units)  # line 7
         for other in layer.holders:
             if other != holder:

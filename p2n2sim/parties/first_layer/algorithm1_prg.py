@@ -15,7 +15,7 @@ from p2n2sim.mpc.prg import Purpose
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.parties import seeds
 from p2n2sim.parties.first_layer.algorithm1 import Algorithm1Holder, masked_elements
-from p2n2sim.parties.layer import FirstLayer, TripleSource
+from p2n2sim.parties.layer import FirstLayer, SharedTheta, TripleSource
 from p2n2sim.parties.noise import NO_NOISE, Noise
 from p2n2sim.parties.seeds import Seeds
 
@@ -33,6 +33,7 @@ class Algorithm1PrgHolder(Algorithm1Holder):
         seed: of all keys.
         threads: over how many threads a ring product may be split; changes no bit.
         noise: what it adds to its share of h1.
+        weights: its share of theta, where that stays under sharing.
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class Algorithm1PrgHolder(Algorithm1Holder):
         seed: int,
         threads: int = 1,
         noise: Noise = NO_NOISE,
+        weights: SharedTheta | None = None,
     ) -> None:
-        super().__init__(me, layer, triples, key=b"", threads=threads, noise=noise)
+        super().__init__(me, layer, triples, key=b"", threads=threads, noise=noise, weights=weights)
         self._seeds = Seeds(me, layer, seed)
 
     async def prepare(self, X_train: Floats, X_test: Floats) -> None:
@@ -56,12 +58,21 @@ class Algorithm1PrgHolder(Algorithm1Holder):
     async def _share_inputs(self, X: Floats, theta: Floats, step: int) -> tuple[Ring, Ring]:
         """Lines 1 to 6 without a message: this holder's shares of all of X, (m, k), and of theta, (k, n)."""
         layer = self._layer
+        if self._weights is not None:
+            return await self._share_features(X, step), self._weights.share
         return await self._me.compute(
             lambda: (
                 self._seeds.share_of_features(X, step, Purpose.FEATURES),
                 self._seeds.share_of_weights(theta, step, Purpose.WEIGHTS),
             ),
             self._seeds.cost((X.size, theta.size), (len(X) * layer.features, layer.features * layer.units)),
+            label="share",
+        )
+
+    async def _share_features(self, X: Floats, step: int) -> Ring:
+        return await self._me.compute(
+            lambda: self._seeds.share_of_features(X, step, Purpose.FEATURES),
+            self._seeds.cost((X.size,), (len(X) * self._layer.features,)),
             label="share",
         )
 

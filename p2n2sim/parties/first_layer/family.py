@@ -61,6 +61,7 @@ def _algorithm1(me: Endpoint, setting: Setting) -> FirstLayerHolder:
         key=derive_key(setting.seed, "inputs", me.name),
         threads=setting.threads,
         noise=setting.noise_of(me.name),
+        weights=setting.weights.get(me.name),
     )
 
 
@@ -72,6 +73,7 @@ def _algorithm1_prg(me: Endpoint, setting: Setting) -> FirstLayerHolder:
         seed=setting.seed,
         threads=setting.threads,
         noise=setting.noise_of(me.name),
+        weights=setting.weights.get(me.name),
     )
 
 
@@ -84,6 +86,7 @@ def _masked_once(me: Endpoint, setting: Setting) -> FirstLayerHolder:
         seed=setting.seed,
         threads=setting.threads,
         noise=setting.noise_of(me.name),
+        weights=setting.weights.get(me.name),
     )
 
 

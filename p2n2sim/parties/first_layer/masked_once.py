@@ -28,7 +28,7 @@ from p2n2sim.mpc.prg import Purpose
 from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.parties import seeds
-from p2n2sim.parties.layer import FirstLayer, TripleSource
+from p2n2sim.parties.layer import FirstLayer, SharedTheta, TripleSource
 from p2n2sim.parties.noise import NO_NOISE, Noise
 from p2n2sim.parties.schedule import Batch, Schedule
 from p2n2sim.parties.seeds import Seeds
@@ -48,6 +48,7 @@ class MaskedOnceHolder:
         seed: of all keys.
         threads: over how many threads a ring product may be split; changes no bit.
         noise: what it adds to its share of h1.
+        weights: its share of theta, where that stays under sharing.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class MaskedOnceHolder:
         seed: int,
         threads: int = 1,
         noise: Noise = NO_NOISE,
+        weights: SharedTheta | None = None,
     ) -> None:
         self._me = me
         self._layer = layer
@@ -68,6 +70,7 @@ class MaskedOnceHolder:
         self._seeds = Seeds(me, layer, seed)
         self._threads = threads
         self._noise = noise
+        self._weights = weights
         self._others = [name for name in layer.holders if name != me.name]
         self._train = self._test = np.empty((0, 2 * layer.features), np.int64)  # X_j beside E
 
@@ -111,7 +114,8 @@ class MaskedOnceHolder:
 
         Args:
             X: this holder's columns of the batch, (m, k_i) float32; they were shared at the start.
-            theta: its rows of the first layer's weights, (k_i, n) float32.
+            theta: its rows of the first layer's weights, (k_i, n) float32; not looked at where theta stays
+                under sharing.
             step: number of the batch.
         """
         me, layer = self._me, self._layer
@@ -119,8 +123,8 @@ class MaskedOnceHolder:
         self._triples.begin(step)
         masks = await self._triples.masks(step, 0)
         F_j = await me.compute(
-            lambda: self._seeds.share_of_weights(theta, step, Purpose.WEIGHTS) - masks.V,
-            self._seeds.cost((theta.size,), (masks.V.size,)) + Cost(moved_bytes=24 * masks.V.size),
+            lambda: self._share_of_weights(theta, step) - masks.V,
+            self._share_cost(theta, masks.V.size) + Cost(moved_bytes=24 * masks.V.size),
             label="share",
         )  # (k, n)
         for other in self._others:
@@ -139,7 +143,7 @@ class MaskedOnceHolder:
                     np.take(all_rows, batch.rows, axis=0), F, masks.V, Z, threads=self._threads
                 ),
                 step,
-                2 * layer.fractional_bits,
+                layer.hidden_bits,
             ),
             Cost(
                 ring_madds=ring_madds(layer, len(X)),
@@ -150,6 +154,15 @@ class MaskedOnceHolder:
             label="multiply",
         )
         me.send(SERVER, HiddenShare(step, h1_j))
+
+    def _share_of_weights(self, theta: Floats, step: int) -> Ring:
+        """This holder's share of all of theta, (k, n)."""
+        if self._weights is not None:
+            return self._weights.share
+        return self._seeds.share_of_weights(theta, step, Purpose.WEIGHTS)
+
+    def _share_cost(self, theta: Floats, all_of: int) -> Cost:
+        return Cost() if self._weights is not None else self._seeds.cost((theta.size,), (all_of,))
 
 
 def _beside(X_j: Ring, shares: list[Ring]) -> Ring:

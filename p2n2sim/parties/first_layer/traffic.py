@@ -8,6 +8,7 @@ from p2n2sim.messages import SERVER
 from p2n2sim.parties.defence import payload_by_link as defence_payload
 from p2n2sim.parties.first_layer.family import MEMBERS
 from p2n2sim.parties.layer import FirstLayer
+from p2n2sim.parties.perturbation import shares
 from p2n2sim.parties.triples.sources import Triples
 from p2n2sim.parties.triples.supply import payload_by_link as triple_payload
 from p2n2sim.parties.triples.supply import ring_madds as triple_madds
@@ -62,6 +63,8 @@ def setup_by_link(
     """Payload bytes before the first batch, by link; arguments as for `payload_by_link`."""
     member = MEMBERS[first_layer]
     out = Counter(member.setup(layer, rows_train, rows_test))
+    if layer.weight_bits is not None:
+        out.update(shares.setup_by_link(layer))
     if member.dealt:
         once = member.rows_masked_once
         out.update(triple_setup(layer, rows_train, rows_test, triples, rows_masked_once=once))

@@ -95,9 +95,15 @@ def update(
         given: the noise, if somebody else has drawn it.
         optimiser: over theta.
     """
-    if not does.flat:
-        f = does.factors(np.take(squared, batch.rows) * squared_norms(d_1))  # (m,)
-        d_1 = clipping.scaled(d_1, f)
     noise = does.draw(batch.step, theta.numel()) if given is None else given
-    theta.grad = torch.from_numpy(does.finish(product(X.T, d_1), noise))  # (k_i, n)
+    total = product(X.T, clipped(does, squared, d_1, batch))  # (k_i, n)
+    theta.grad = torch.from_numpy(does.finish(total, noise))
     optimiser.step()
+
+
+def clipped(does: Perturbation, squared: Floats, d_1: Floats, batch: Batch) -> Floats:
+    """f_r d_r of every row, (m, n); arguments as of `update`."""
+    if does.flat:
+        return d_1
+    f = does.factors(np.take(squared, batch.rows) * squared_norms(d_1))  # (m,)
+    return clipping.scaled(d_1, f)
