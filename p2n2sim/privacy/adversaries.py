@@ -265,20 +265,16 @@ def told_the_noise(world: World) -> list[tuple[str, float]]:
         world: the scenario, with noise on gradients.
 
     Returns:
-        Who tells, and epsilon for an added or removed row: nobody, one party, and all that step no weights in
-        the clear.
+        Who tells, and epsilon for an added or removed row: so many holders without the label's owner, the
+        label's owner, or the server.
     """
-    gradients = world.gradients
+    gradients, holders = world.gradients, len(world.holders)
     assert gradients is not None  # it has noise
-    unknowing = [name for name in world.holders if name != world.label_owner]
-    if gradients.by != "shares":
-        telling: list[tuple[str, float]] = [("nobody", 0.0), ("any holder", 1.0)]
-    else:
-        telling = [("nobody", 0.0)] + [
-            (f"{k} of the holders but {world.label_owner}", k / len(world.holders))
-            for k in range(1, len(unknowing) + 1)
-        ]
-    telling += [(f"{world.label_owner}, who knows the head's", 1.0), ("server", 1.0)]
+    telling = [("nobody", 0.0)]
+    for k in range(1, holders):
+        known = k / holders if gradients.by == "shares" else 1.0
+        telling.append((f"{k} holder{'s' if k > 1 else ''}", known))
+    telling += [("label's owner", 1.0), ("server", 1.0)]
     return [(who, _with_known(world, known)) for who, known in telling]
 
 

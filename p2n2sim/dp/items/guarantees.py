@@ -46,7 +46,7 @@ def _present(evidence: Evidence) -> Section:
             for line in run.summary["privacy"].get("collusion_with_the_server", [])
         ]
     )
-    tables = [_adversaries(claims), _samplers(samplers)]
+    tables = [_adversaries(claims), _tellers(evidence), _samplers(samplers)]
     if len(pooled):
         tables.insert(1, _collusion(pooled))
     return Section(
@@ -94,6 +94,39 @@ def _collusion(pooled: pd.DataFrame) -> Table:
     return Table("collusion", "What collusion costs", pooled, shown, rows, caption)
 
 
+def _tellers(evidence: Evidence) -> Table:
+    """What the model costs if parties tell who has it the noise on gradients that they know."""
+    frame = pd.DataFrame(
+        [
+            {
+                "run": run.name,
+                "noise_by": run.summary["privacy"]["mechanism"]["noise_by"],
+                "noise_multiplier": run.summary["privacy"]["mechanism"]["noise_multiplier"],
+                "told_by": line["told_by"],
+                "epsilon": _number(line["epsilon"]),
+                "auc": run.summary["metrics"]["auc"],
+            }
+            for run in evidence["shares"]
+            for line in run.summary["privacy"]["told_the_noise_on_gradients"]
+        ]
+    )
+    tellers = list(dict.fromkeys(frame["told_by"]))
+    rows = []
+    for key, group in frame.groupby("noise_by", sort=False):
+        costs = group.set_index("told_by")["epsilon"]
+        first = group.iloc[0]
+        own = [f"{costs[who]:.3g}" for who in tellers]
+        rows.append([str(key), f"{first['noise_multiplier']:.3g}", *own, f"{first['auc']:.3f}"])
+    caption = (
+        "Epsilon of the released model if some of those who draw noise tell who has the model what they "
+        "drew, and nothing else; the same budget for all three. Shares: theta stays under secret sharing and "
+        "each holder adds its part of Skellam noise to its share. The owners of the other weights step them "
+        "in the clear, and so know all of the noise on them."
+    )
+    head = ["noise by", "noise multiplier", *(f"told by {who}" for who in tellers), "AUC"]
+    return Table("tellers", "Who knows the noise on gradients", frame, head, rows, caption)
+
+
 def _samplers(samplers: pd.DataFrame) -> Table:
     rows = [
         [str(r.sampler), f"{r.noise_multiplier:.3g}", f"{r.secret:.3g}", f"{r.known:.3g}", f"{r.auc:.3f}"]
@@ -116,6 +149,7 @@ GUARANTEES = Item(
         ),
         Source("guarantees.toml", name="both"),
         Source("samplers.toml"),
+        Source("shares.toml"),
     ),
     _present,
 )
