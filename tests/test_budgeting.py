@@ -13,10 +13,11 @@ import pytest
 from torch import nn
 
 from p2n2sim.assemble import Setup
-from p2n2sim.budgeting import check_module, steps_of, training_statement, with_noise
+from p2n2sim.budgeting import check_module, grid_of, steps_of, training_statement, with_noise
 from p2n2sim.errors import ScenarioError
 from p2n2sim.parties.schedule import Schedule
 from p2n2sim.privacy.accounting import GaussianSteps, epsilon
+from p2n2sim.privacy.shared_noise import Grid
 from p2n2sim.scenario.load import parse, set_key
 from p2n2sim.scenario.sections import Scenario
 from tests.small import small_setup
@@ -180,3 +181,50 @@ def test_a_run_tells_its_privacy(tmp_path: Path, call: Call, monkeypatch: pytest
     assert code == 2
     assert "covers 0 steps" in err
     assert not Path("three").exists()
+
+
+def in_ring(**keys: Any) -> Scenario:
+    """The same with theta and its noise under sharing."""
+    return scenario(**{"privacy.gradients.noise_by": "shares", "train.loss_reduction": "mean"} | keys)
+
+
+@pytest.mark.parametrize("sampler", ["poisson", "shuffled"])
+@pytest.mark.parametrize("clipping", ["per-part", "flat"])
+def test_the_noise_is_found_for_shares_too(sampler: str, clipping: str) -> None:
+    """It keeps to the budget with the rounding charged, and is never below that of one party's noise."""
+    planned = in_ring(**{"privacy.gradients.clipping": clipping})
+    found = with_noise(planned, schedule(sampler), 28)
+    noise = found.privacy.gradients.noise_multiplier
+    assert noise is not None
+    grid = grid_of(planned, 28)
+    assert grid is not None
+    assert 1.97 < epsilon(steps_of(noise, schedule(sampler), grid), delta=DELTA) <= 2.0
+    one = with_noise(scenario(), schedule(sampler)).privacy.gradients.noise_multiplier
+    assert one is not None
+    assert one <= noise
+    said = training_statement(found, schedule(sampler), 28)
+    assert said["mechanism"]["weight_bits"] == 30
+    assert said["spent"]["epsilon"] <= 2.0
+    assert with_noise(found, schedule(sampler), 28) == found
+
+
+def test_the_grid_is_that_of_a_step() -> None:
+    """A row moves theta by the learning rate over D times its clipped gradient, in units of the encoding."""
+    found = grid_of(in_ring(**{"train.learning_rate": 0.5, "train.batch_size": 64, "data.holders": 3}), 10)
+    assert found == Grid(
+        unit=0.5 / 64 * 2.0**30, numbers=10 * 8, shared=math.sqrt(3 / 5), rest=math.sqrt(2 / 5)
+    )
+    flat = grid_of(in_ring(**{"privacy.gradients.clipping": "flat", "train.loss_reduction": "sum"}), 10)
+    assert flat is not None
+    assert (flat.shared, flat.rest) == (1.0, 0.0)
+    assert grid_of(scenario(), 10) is None
+
+
+def test_noise_that_is_too_large_for_the_ring_is_refused() -> None:
+    """With the number of weight bits that would do, which is accepted."""
+    keys = {"train.loss_reduction": "sum", "train.learning_rate": 1.0, "privacy.epsilon": None}
+    keys |= {"privacy.gradients.noise_multiplier": 1000.0}
+    with pytest.raises(ScenarioError, match=r"privacy\.gradients\.weight_bits: .*; 20 would do") as caught:
+        with_noise(in_ring(**keys), schedule(), 10)
+    assert "1.07e+12 units" in str(caught.value)
+    with_noise(in_ring(**keys, **{"privacy.gradients.weight_bits": 20}), schedule(), 10)

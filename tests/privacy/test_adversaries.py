@@ -22,10 +22,12 @@ from p2n2sim.privacy.adversaries import (
     features_claim,
     label_claim,
     predicted_features_claim,
+    told_the_noise,
     worst_features,
 )
 from p2n2sim.privacy.composition import Releases, composed
 from p2n2sim.privacy.local import RowNoise
+from p2n2sim.privacy.shared_noise import Grid, SharedSteps
 from p2n2sim.privacy.world import GradientNoise, HiddenNoise, World
 
 PLAIN = World(
@@ -256,3 +258,25 @@ def test_the_table_of_the_documentation(holders: int, expected: list[float]) -> 
         gradients=dataclasses.replace(GRADIENTS, noise_multiplier=1e6),
     )
     assert [round(cost, 2) for _, _, cost in collusion(world)] == expected
+
+
+@pytest.mark.parametrize("by", ["holder", "server"])
+def test_noise_that_one_party_knows_is_lost_when_it_tells(by: str) -> None:
+    """Whoever has the model and the noise on a part has that part without noise."""
+    world = with_noise(gradients=dataclasses.replace(GRADIENTS, by=by))  # type: ignore[arg-type]
+    (nobody, cost), *telling = told_the_noise(world)
+    assert (nobody, cost) == ("nobody", epsilon(STEPS, delta=1e-6))
+    assert [who for who, _ in telling] == ["1 holder", "2 holders", "label's owner", "server"]
+    assert all(cost == math.inf for _, cost in telling)
+
+
+def test_noise_of_which_each_holder_knows_a_share_is_lost_bit_by_bit() -> None:
+    """k of three holders tell k thirds of the variance; who steps weights in the clear tells them all."""
+    grid = Grid(unit=1e6, numbers=100, shared=math.sqrt(3 / 5), rest=math.sqrt(2 / 5))
+    steps = SharedSteps(noise_multiplier=4.0, count=100, poisson=True, rate=0.02, grid=grid)
+    gradients = dataclasses.replace(GRADIENTS, by="shares", model=(steps,))
+    told = dict(told_the_noise(with_noise(h1=None, gradients=gradients)))
+    for who, known in (("nobody", 0.0), ("1 holder", 1 / 3), ("2 holders", 2 / 3)):
+        assert told[who] == epsilon([dataclasses.replace(steps, known=known)], delta=1e-6)
+    assert told["nobody"] < told["1 holder"] < told["2 holders"] < math.inf
+    assert told["label's owner"] == told["server"] == math.inf
