@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,12 +17,13 @@ from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.net.network import Network
 from p2n2sim.nn.sequences import hold_to
 from p2n2sim.parties.data_holder import data_holder
-from p2n2sim.parties.first_layer.family import MEMBERS
+from p2n2sim.parties.first_layer.family import MEMBERS, Member
 from p2n2sim.parties.label_owner import label_owner
-from p2n2sim.parties.layer import Setting, SharedTheta
+from p2n2sim.parties.layer import Setting
 from p2n2sim.parties.noise import Noise
 from p2n2sim.parties.noisy_server import NoisyServer
 from p2n2sim.parties.passes import Pass
+from p2n2sim.parties.perturbation.holder import HolderPerturbation
 from p2n2sim.parties.schedule import Batch
 from p2n2sim.parties.server import FirstLayerServer, server
 from p2n2sim.parties.triples.supply import Order, Supply, Work
@@ -66,11 +68,10 @@ def tasks_of(
         perturbing: what the owners of the network's parts do to gradients.
         under_sharing: several layers under secret sharing, if there are.
     """
-    scenario, layer, data = setup.scenario, setup.layer, setup.dataset
-    descent = descent or Descent(scenario.train)
-    defences = defences or Defences(setup)
-    perturbing = perturbing or Perturbing(setup)
-    share = max(1, threads // (len(layer.holders) + 1))  # all holders and the dealer may multiply at once
+    descent = descent or Descent(setup.scenario.train)
+    share = max(
+        1, threads // (len(setup.layer.holders) + 1)
+    )  # all holders and the dealer may multiply at once
     if under_sharing is not None:
         return under_sharing.tasks(
             network,
@@ -80,62 +81,123 @@ def tasks_of(
             on_batch=on_batch,
             on_pass=on_pass,
         )
-    member = MEMBERS[scenario.protocol.first_layer_in_use]
-    compute, bits = scenario.compute, scenario.protocol.paillier_bits
-    join = {
-        name: network.join(name, machine(compute, "holder", paillier_bits=bits)) for name in layer.holders
-    }
-    join[SERVER] = network.join(SERVER, machine(compute, "server", paillier_bits=bits))
-    supply = _supply(setup, network, share) if member.dealt else Supply()
-    inputs = Inputs(setup)
-    perturbed = {name: perturbing.holder(join[name]) for name in layer.holders}
-    setting = _setting(
-        setup, supply, share, noise={**defences.noise(), **inputs.noise()}, weights=perturbing.shared
+    compute, bits = setup.scenario.compute, setup.scenario.protocol.paillier_bits
+    cast = _Cast(
+        setup=setup,
+        member=MEMBERS[setup.scenario.protocol.first_layer_in_use],
+        join={
+            name: network.join(name, machine(compute, "holder", paillier_bits=bits))
+            for name in setup.layer.holders
+        }
+        | {SERVER: network.join(SERVER, machine(compute, "server", paillier_bits=bits))},
+        inputs=Inputs(setup),
+        defences=defences or Defences(setup),
+        perturbing=perturbing or Perturbing(setup),
+        descent=descent,
+        batches=lambda name: _until_crash(setup, name, on_crash, happened),
+        on_batch=on_batch,
+        on_pass=on_pass,
     )
-    tasks: dict[str, Coroutine[Any, Any, None]] = {}
-    for name, block in zip(layer.holders, setup.blocks, strict=True):
+    return cast.tasks(network, share)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cast:
+    """Everybody who takes part when one layer, or none, is under secret sharing; arguments of `tasks_of`.
+
+    Attributes:
+        member: the first layer's protocol.
+        join: name -> plug, of the holders and the server.
+        batches: name of a holder -> the batches that it takes part in.
+    """
+
+    setup: Setup
+    member: Member
+    join: Mapping[str, Endpoint]
+    inputs: Inputs
+    defences: Defences
+    perturbing: Perturbing
+    descent: Descent
+    batches: Callable[[str], Iterator[Batch]]
+    on_batch: Callable[[Batch], object]
+    on_pass: Callable[[Pass], object]
+
+    def tasks(self, network: Network, threads: int) -> dict[str, Coroutine[Any, Any, None]]:
+        """Task name -> coroutine, in the order in which they start."""
+        supply = _supply(self.setup, network, threads) if self.member.dealt else Supply()
+        owner, holders = self.setup.scenario.data.label_owner, self.setup.layer.holders
+        perturbed = {name: self.perturbing.holder(self.join[name]) for name in holders}
+        setting = self._setting(supply, threads)
+        tasks: dict[str, Coroutine[Any, Any, None]] = {}
+        for name in holders:
+            main = self._holder(name, setting, perturbed[name])
+            tasks[name] = _with(f"{name} (offline)", supply.beside[name], main) if supply.beside else main()
+        tasks[SERVER] = self._server(setting)
+        tasks[f"{owner} (label)"] = self._label_owner(self.join[owner])
+        return tasks | {name: work() for name, work in supply.tasks.items()}
+
+    def _holder(self, name: str, setting: Setting, perturbed: HolderPerturbation | None) -> Work:
+        setup, me = self.setup, self.join[name]
+        block = setup.blocks[setup.layer.holders.index(name)]
         theta = setup.parts.theta[block]  # (k_i, n), a view: trained in place
-        optimiser = descent.of(name, [theta])
+        optimiser = self.descent.of(name, [theta])
         if setup.parts.pattern is not None:
             hold_to(optimiser, theta, setup.parts.pattern[block])
-        batches = partial(
+        return partial(
             _data_holder,
-            join[name],
-            inputs,
-            partial(data_holder, join[name], _until_crash(setup, name, on_crash, happened)),
+            me,
+            self.inputs,
+            partial(data_holder, me, self.batches(name)),
             theta=theta,
-            first_layer=member.holder(join[name], setting),
+            first_layer=self.member.holder(me, setting),
             optimiser=optimiser,
-            defender=defences.of(join[name]),
-            clip=inputs.clip(),
-            perturbed=perturbed[name],
-            on_batch=on_batch if name == layer.holders[0] else lambda batch: None,
+            defender=self.defences.of(me),
+            clip=self.inputs.clip(),
+            perturbed=perturbed,
+            on_batch=self.on_batch if name == setup.layer.holders[0] else lambda batch: None,
         )
-        tasks[name] = _with(f"{name} (offline)", supply.beside[name], batches) if supply.beside else batches()
-    tasks[SERVER] = server(
-        join[SERVER],
-        setup.schedule,
-        layer.holders,
-        scenario.data.label_owner,
-        _noisy(member.server(join[SERVER], setting), join[SERVER], setup, inputs.server_noise()),
-        setup.parts.server,
-        descent.of(SERVER, setup.parts.server.parameters()),
-        shows_h1=adds_to_the_loss(scenario),
-        perturbed=perturbing.server(join[SERVER]),
-    )
-    owner = join[scenario.data.label_owner]
-    tasks[f"{owner.name} (label)"] = _label_owner(
-        owner,
-        inputs,
-        partial(label_owner, owner, _until_crash(setup, owner.name, on_crash, happened)),
-        y_test=data.y_test,
-        head=setup.parts.head,
-        optimiser=descent.of(HEAD, setup.parts.head.parameters()),
-        reduction=scenario.train.loss_reduction,
-        on_pass=on_pass,
-        perturbed=perturbing.head(join[scenario.data.label_owner]),
-    )
-    return tasks | {name: work() for name, work in supply.tasks.items()}
+
+    def _server(self, setting: Setting) -> Coroutine[Any, Any, None]:
+        setup, me = self.setup, self.join[SERVER]
+        return server(
+            me,
+            setup.schedule,
+            setup.layer.holders,
+            setup.scenario.data.label_owner,
+            _noisy(self.member.server(me, setting), me, setup, self.inputs.server_noise()),
+            setup.parts.server,
+            self.descent.of(SERVER, setup.parts.server.parameters()),
+            shows_h1=adds_to_the_loss(setup.scenario),
+            perturbed=self.perturbing.server(me),
+        )
+
+    def _label_owner(self, me: Endpoint) -> Coroutine[Any, Any, None]:
+        setup = self.setup
+        return _label_owner(
+            me,
+            self.inputs,
+            partial(label_owner, me, self.batches(me.name)),
+            y_test=setup.dataset.y_test,
+            head=setup.parts.head,
+            optimiser=self.descent.of(HEAD, setup.parts.head.parameters()),
+            reduction=setup.scenario.train.loss_reduction,
+            on_pass=self.on_pass,
+            perturbed=self.perturbing.head(me),
+        )
+
+    def _setting(self, supply: Supply, threads: int) -> Setting:
+        """What the first layer's protocol is told of the scenario."""
+        scenario = self.setup.scenario
+        return Setting(
+            layer=self.setup.layer,
+            schedule=self.setup.schedule,
+            seed=scenario.train.seed,
+            sources=supply.sources,
+            crypto=scenario.protocol.crypto,
+            threads=threads,
+            noise={**self.defences.noise(), **self.inputs.noise()},
+            weights=self.perturbing.shared,
+        )
 
 
 async def _data_holder(
@@ -189,28 +251,6 @@ def _supply(setup: Setup, network: Network, threads: int) -> Supply:
         network,
         holder=machine(compute, "holder", paillier_bits=bits),
         dealer=machine(compute, "dealer", paillier_bits=bits),
-    )
-
-
-def _setting(
-    setup: Setup,
-    supply: Supply,
-    threads: int,
-    *,
-    noise: Mapping[str, Noise],
-    weights: Mapping[str, SharedTheta],
-) -> Setting:
-    """What the first layer's protocol is told of the scenario."""
-    protocol = setup.scenario.protocol
-    return Setting(
-        layer=setup.layer,
-        schedule=setup.schedule,
-        seed=setup.scenario.train.seed,
-        sources=supply.sources,
-        crypto=protocol.crypto,
-        threads=threads,
-        noise=noise,
-        weights=weights,
     )
 
 
