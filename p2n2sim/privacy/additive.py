@@ -4,7 +4,8 @@ Laplace: Dwork, McSherry, Nissim & Smith 2006. Gaussian, classic: Dwork & Roth 2
 analytic: Balle & Wang 2018, theorem 8, which is exact: no smaller sigma would do.
 
 The continuous mechanisms are exact for real numbers. In floating point their low bits can give a value away
-(Mironov 2012); where a single released number matters, `discrete` on a grid does not have that weakness.
+(Mironov 2012); where a single released number matters, `discrete` on a grid does not have that weakness, and
+neither do these mechanisms as `opendp_backend` has them.
 """
 
 from __future__ import annotations
