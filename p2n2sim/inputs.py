@@ -14,6 +14,7 @@ from p2n2sim.mpc.prg import Purpose, derive_key
 from p2n2sim.net.cpu import Cost
 from p2n2sim.parties.noise import Noise, SkellamNoise, secret_draws
 from p2n2sim.parties.row_clip import RowClip
+from p2n2sim.privacy.backends import Streamed
 from p2n2sim.privacy.local import RowNoise, perturb_rows, unbiased_labels
 from p2n2sim.privacy.response import randomized_response
 from p2n2sim.scenario.sections import Scenario
@@ -42,9 +43,9 @@ class Inputs:
         if noise is None:
             return train, test
         key = derive_key(setup.scenario.train.seed, "features", name)
-        train = perturb_rows(secret_draws(key, 0, Purpose.FEATURE_NOISE), train, noise)
+        train = perturb_rows(Streamed(secret_draws(key, 0, Purpose.FEATURE_NOISE)), train, noise)
         if setup.scenario.privacy.features.rows == "all":
-            test = perturb_rows(secret_draws(key, 1, Purpose.FEATURE_NOISE), test, noise)
+            test = perturb_rows(Streamed(secret_draws(key, 1, Purpose.FEATURE_NOISE)), test, noise)
         return train, test
 
     def labels(self) -> Floats:

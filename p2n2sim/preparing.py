@@ -24,6 +24,7 @@ from p2n2sim.errors import ScenarioError
 from p2n2sim.mpc.prg import derive_key
 from p2n2sim.privacy.accounting import GaussianSteps, LaplaceSteps, PureSteps, Steps, epsilon
 from p2n2sim.privacy.additive import analytic_sigma
+from p2n2sim.privacy.backends import Streamed
 from p2n2sim.privacy.draws import Draws, Reals
 from p2n2sim.privacy.preprocessing import association, choose, moments, rate, variation
 from p2n2sim.scenario.sections import Scenario
@@ -170,9 +171,9 @@ class _Work:
             self._done.epsilon, self._done.private = math.inf, False
         return *self._scaled(kept), self._done
 
-    def _draws(self, name: str, what: str) -> Draws:
+    def _stream(self, name: str, what: str) -> Streamed:
         key = derive_key(self._seed, STAGE, name, what)
-        return Draws.of_seed(int.from_bytes(key, "big"))
+        return Streamed(Draws.of_seed(int.from_bytes(key, "big")))
 
     def _to_unit(self) -> None:
         """Numeric columns to [-1, 1] by their bounds; 0/1 columns stay."""
@@ -195,7 +196,7 @@ class _Work:
         for name, columns in having:
             u = self._X[:, columns]
             self._centre[columns], self._spread[columns] = moments(
-                self._draws(name, "moments"), u, noise_multiplier=noise
+                self._stream(name, "moments"), u, noise_multiplier=noise
             )
             told = f"{name}: mean and deviation of {len(columns)} columns, noise {noise:.3g} sensitivities"
             self._done.on.append((told, GaussianSteps(noise_multiplier=noise, count=1)))
@@ -206,7 +207,7 @@ class _Work:
         of_all = self._epsilon * part
         each = (1 - _OF_RATE) * of_all / sum(settings.keep)
         y = self._dataset.y_train.astype(np.float64)
-        positive = rate(self._draws(self._owner, "rate"), y, epsilon=_OF_RATE * of_all)
+        positive = rate(self._stream(self._owner, "rate"), y, epsilon=_OF_RATE * of_all)
         self._charge(f"{self._owner}: share of class 1", LaplaceSteps, _OF_RATE * of_all)
         for name, block, keep in zip(self._names, self._blocks, settings.keep, strict=True):
             columns = _numbers(block)
@@ -219,7 +220,11 @@ class _Work:
             scores = self._scores(columns, y if name == self._owner else None, positive)
             chosen = columns[
                 choose(
-                    self._draws(name, "choice"), scores, keep=keep, epsilon=each, mechanism=settings.mechanism
+                    self._stream(name, "choice"),
+                    scores,
+                    keep=keep,
+                    epsilon=each,
+                    mechanism=settings.mechanism,
                 )
             ]
             by = "association with the label" if name == self._owner else "variation, which needs no label"

@@ -4,12 +4,14 @@ Laplace: Dwork, McSherry, Nissim & Smith 2006. Gaussian, classic: Dwork & Roth 2
 analytic: Balle & Wang 2018, theorem 8, which is exact: no smaller sigma would do.
 
 The continuous mechanisms are exact for real numbers. In floating point their low bits can give a value away
-(Mironov 2012); where a single released number matters, `discrete` on a grid does not have that weakness.
+(Mironov 2012); where a single released number matters, `discrete` on a grid does not have that weakness, and
+neither do these mechanisms as `opendp_backend` has them.
 """
 
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import dp_accounting
 import numpy as np
@@ -24,7 +26,7 @@ def laplace_scale(*, l1_sensitivity: float, epsilon: float) -> float:
     Raises:
         ValueError: a number is not above 0.
     """
-    _positive(l1_sensitivity=l1_sensitivity, epsilon=epsilon)
+    check_positive(l1_sensitivity=l1_sensitivity, epsilon=epsilon)
     return l1_sensitivity / epsilon
 
 
@@ -58,7 +60,7 @@ def classic_sigma(*, l2_sensitivity: float, epsilon: float, delta: float) -> flo
         ValueError: a number is not above 0, delta is 1 or more, or epsilon is 1 or more, where the theorem
             says nothing.
     """
-    _positive(l2_sensitivity=l2_sensitivity, epsilon=epsilon, delta=delta)
+    check_positive(l2_sensitivity=l2_sensitivity, epsilon=epsilon, delta=delta)
     _probability(delta)
     if epsilon > 1:
         raise ValueError(f"the classic bound holds for an epsilon of at most 1, not for {epsilon:g}")
@@ -71,7 +73,7 @@ def analytic_sigma(*, l2_sensitivity: float, epsilon: float, delta: float) -> fl
     Raises:
         ValueError: a number is not above 0, or delta is 1 or more.
     """
-    _positive(l2_sensitivity=l2_sensitivity, epsilon=epsilon, delta=delta)
+    check_positive(l2_sensitivity=l2_sensitivity, epsilon=epsilon, delta=delta)
     _probability(delta)
     return l2_sensitivity * float(dp_accounting.get_sigma_gaussian(epsilon, delta))
 
@@ -82,7 +84,7 @@ def gaussian_epsilon(*, noise_multiplier: float, delta: float) -> float:
     Raises:
         ValueError: a number is not above 0, or delta is 1 or more.
     """
-    _positive(noise_multiplier=noise_multiplier, delta=delta)
+    check_positive(noise_multiplier=noise_multiplier, delta=delta)
     _probability(delta)
     return float(dp_accounting.get_epsilon_gaussian(noise_multiplier, delta))
 
@@ -96,15 +98,16 @@ def gaussian(draws: Draws, values: ArrayLike, *, sigma: float) -> Reals:
     Raises:
         ValueError: sigma is not above 0.
     """
-    _positive(sigma=sigma)
+    check_positive(sigma=sigma)
     real = np.asarray(values, dtype=np.float64)
     return real + sigma * draws.normal(real.size).reshape(real.shape)
 
 
-def _positive(**numbers: float) -> None:
+def check_positive(**numbers: Fraction | float) -> None:
+    """Raises a ValueError that names the first number which is not finite and above 0."""
     for name, number in numbers.items():
         if not (number > 0 and math.isfinite(number)):
-            raise ValueError(f"{name.replace('_', ' ')} is a number above 0, not {number:g}")
+            raise ValueError(f"{name.replace('_', ' ')} is a number above 0, not {float(number):g}")
 
 
 def _probability(delta: float) -> None:

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from p2n2sim.privacy.accounting import GaussianSteps, PureSteps, Steps, calibrate
-from p2n2sim.privacy.discrete import discrete_gaussian, discrete_laplace
-from p2n2sim.privacy.draws import Draws, Reals
+from p2n2sim.privacy.backends import Backend
+from p2n2sim.privacy.draws import Reals
 from p2n2sim.privacy.response import truth_probability
 
 Floats = NDArray[np.float32]
@@ -92,11 +92,11 @@ def clip_rows(X: NDArray[np.floating], clip: float, *, order: Literal[1, 2]) -> 
     return clipped
 
 
-def perturb_rows(draws: Draws, X: Floats, noise: RowNoise) -> Floats:
+def perturb_rows(backend: Backend, X: Floats, noise: RowNoise) -> Floats:
     """Features as their holder uses them from now on.
 
     Args:
-        draws: randomness that the holder alone knows.
+        backend: draws the noise; what it draws the holder alone knows.
         X: (m, k) float32.
         noise: what is added.
 
@@ -108,9 +108,9 @@ def perturb_rows(draws: Draws, X: Floats, noise: RowNoise) -> Floats:
     units = np.rint(clipped * grid).astype(np.int64)
     scale = noise.scale(X.shape[1])
     if noise.mechanism == "laplace":
-        drawn = discrete_laplace(draws, scale, units.size)
+        drawn = backend.discrete_laplace(scale, units.size)
     else:
-        drawn = discrete_gaussian(draws, scale * scale, units.size)
+        drawn = backend.discrete_gaussian(scale * scale, units.size)
     noisy: Floats = ((units + drawn.reshape(units.shape)) / grid).astype(np.float32)
     return noisy
 

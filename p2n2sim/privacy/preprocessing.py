@@ -13,9 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from p2n2sim.privacy.additive import gaussian, laplace
-from p2n2sim.privacy.draws import Draws, Reals
-from p2n2sim.privacy.selection import exponential, permute_and_flip
+from p2n2sim.privacy.backends import Backend
+from p2n2sim.privacy.draws import Reals
 
 Mechanism = Literal["permute-and-flip", "exponential"]
 
@@ -25,11 +24,11 @@ def moments_sensitivity(columns: int) -> float:
     return math.sqrt(2 * columns)
 
 
-def moments(draws: Draws, u: Reals, *, noise_multiplier: float) -> tuple[Reals, Reals]:
+def moments(backend: Backend, u: Reals, *, noise_multiplier: float) -> tuple[Reals, Reals]:
     """Mean and standard deviation of columns by the Gaussian mechanism on the sums of u and of u^2.
 
     Args:
-        draws: randomness.
+        backend: draws the noise.
         u: in [-1, 1], (rows, columns).
         noise_multiplier: sigma over the sensitivity of all sums together; 0 for no noise.
 
@@ -41,23 +40,23 @@ def moments(draws: Draws, u: Reals, *, noise_multiplier: float) -> tuple[Reals, 
     sums = np.concatenate([u.sum(axis=0), np.square(u).sum(axis=0)])
     sigma = noise_multiplier * moments_sensitivity(columns)
     if sigma:
-        sums = gaussian(draws, sums, sigma=sigma)
+        sums = backend.gaussian(sums, sigma=sigma)
     mean: Reals = np.clip(sums[:columns] / rows, -1.0, 1.0)
     variance = sums[columns:] / rows - np.square(mean)
     return mean, np.sqrt(np.maximum(variance, max(sigma / rows, 1e-6)))
 
 
-def rate(draws: Draws, y: Reals, *, epsilon: float) -> float:
+def rate(backend: Backend, y: Reals, *, epsilon: float) -> float:
     """Share of rows of class 1 by the Laplace mechanism on their count, in [0, 1].
 
     Args:
-        draws: randomness.
+        backend: draws the noise.
         y: 0 and 1, (rows,).
         epsilon: infinite for no noise.
     """
     count = y.sum()
     if epsilon < math.inf:
-        count = laplace(draws, [count], l1_sensitivity=1.0, epsilon=epsilon)[0]
+        count = backend.laplace([count], l1_sensitivity=1.0, epsilon=epsilon)[0]
     return float(np.clip(count / len(y), 0.0, 1.0))
 
 
@@ -92,12 +91,12 @@ def variation(z: Reals, binary: NDArray[np.bool_]) -> Reals:
 
 
 def choose(
-    draws: Draws, scores: Reals, *, keep: int, epsilon: float, mechanism: Mechanism = "permute-and-flip"
+    backend: Backend, scores: Reals, *, keep: int, epsilon: float, mechanism: Mechanism = "permute-and-flip"
 ) -> NDArray[np.intp]:
     """So many candidates, one after the other: each choice is (epsilon, 0)-differentially private.
 
     Args:
-        draws: randomness.
+        backend: draws the noise.
         scores: of sensitivity 1, (candidates,).
         keep: how many.
         epsilon: of each choice; infinite for the best ones.
@@ -108,11 +107,9 @@ def choose(
     """
     left = list(range(len(scores)))
     chosen = []
-    pick = permute_and_flip if mechanism == "permute-and-flip" else exponential
+    pick = backend.permute_and_flip if mechanism == "permute-and-flip" else backend.exponential
     for _ in range(keep):
         own: Sequence[float] = [float(scores[candidate]) for candidate in left]
-        position = (
-            int(np.argmax(own)) if epsilon == math.inf else pick(draws, own, epsilon=epsilon, sensitivity=1.0)
-        )
+        position = int(np.argmax(own)) if epsilon == math.inf else pick(own, epsilon=epsilon, sensitivity=1.0)
         chosen.append(left.pop(position))
     return np.sort(np.array(chosen, dtype=np.intp))

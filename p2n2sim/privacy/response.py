@@ -44,10 +44,7 @@ def randomized_response(
     Raises:
         ValueError: a number, or a label, out of range.
     """
-    _check(epsilon, classes)
-    true = np.asarray(labels, dtype=np.int64)
-    if true.size and not (true.min() >= 0 and true.max() < classes):
-        raise ValueError(f"labels are in [0, {classes})")
+    true = check_labels(labels, epsilon=epsilon, classes=classes)
     log_p = np.full(len(true), math.log(truth_probability(epsilon=epsilon, classes=classes)))
     honest = flip(draws, log_p, lambda _: -mpmath.log1p((classes - 1) * mpmath.exp(-mpmath.mpf(epsilon))))
     other = (true + 1 + draws.below(classes - 1, len(true))) % classes
@@ -65,6 +62,15 @@ def estimate_counts(reported: Integers, *, epsilon: float, classes: int) -> Real
     counts = np.bincount(reported, minlength=classes).astype(np.float64)
     estimate: Reals = (counts - len(reported) * q) / (p - q)
     return estimate
+
+
+def check_labels(labels: NDArray[np.integer], *, epsilon: float, classes: int) -> Integers:
+    """The labels as int64; a ValueError if a number, or a label, is out of range."""
+    _check(epsilon, classes)
+    true = np.asarray(labels, dtype=np.int64)
+    if true.size and not (true.min() >= 0 and true.max() < classes):
+        raise ValueError(f"labels are in [0, {classes})")
+    return true
 
 
 def _check(epsilon: float, classes: int) -> None:

@@ -97,8 +97,8 @@ def _accepts(
     return bool(flip(draws, log_p, lambda _: mpmath.mpf(exact.numerator) / exact.denominator, error=error)[0])
 
 
-def _logs(scores: Sequence[float], epsilon: float, sensitivity: float, monotonic: bool) -> Reals:
-    """(candidates,) log of each weight relative to the best."""
+def check_scores(scores: Sequence[float], *, epsilon: float, sensitivity: float) -> Reals:
+    """The scores as an array; a ValueError if there is none, or a number is out of range."""
     real = np.asarray(scores, dtype=np.float64)
     if not real.size:
         raise ValueError("there is no candidate to choose")
@@ -106,5 +106,11 @@ def _logs(scores: Sequence[float], epsilon: float, sensitivity: float, monotonic
         raise ValueError("scores are finite numbers")
     if not epsilon > 0 or not sensitivity > 0:
         raise ValueError("epsilon and the sensitivity are above 0")
+    return real
+
+
+def _logs(scores: Sequence[float], epsilon: float, sensitivity: float, monotonic: bool) -> Reals:
+    """(candidates,) log of each weight relative to the best."""
+    real = check_scores(scores, epsilon=epsilon, sensitivity=sensitivity)
     logs: Reals = (real - real.max()) * (epsilon / ((1 if monotonic else 2) * sensitivity))
     return logs

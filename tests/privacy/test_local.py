@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from p2n2sim.privacy.backends import Streamed
 from p2n2sim.privacy.draws import Draws
 from p2n2sim.privacy.local import RowNoise, clip_rows, gaussian_multiplier, perturb_rows, unbiased_labels
 from p2n2sim.privacy.response import randomized_response, truth_probability
@@ -35,7 +36,7 @@ def test_the_noise_has_the_scale_that_it_needs(mechanism: str, deviation: float)
     """Laplace: b = 2 clip / epsilon; Gauss: sigma = 2 clip times the multiplier; the mean is the row."""
     noise = RowNoise(mechanism=mechanism, clip=1.0, epsilon=2.0, delta=1e-6)  # type: ignore[arg-type]
     X = np.full((20_000, 2), 0.25, np.float32)
-    noisy = perturb_rows(Draws.of_seed(4), X, noise)
+    noisy = perturb_rows(Streamed(Draws.of_seed(4)), X, noise)
     scale = 1.0 if mechanism == "laplace" else 2 * gaussian_multiplier(2.0, 1e-6)
     assert noisy.dtype == np.float32
     assert noisy.std() == pytest.approx(scale * deviation, rel=0.03)
