@@ -43,7 +43,8 @@ def label_loss(logits: Tensor, y: Tensor, *, reduction: str) -> Tensor:
 def product(a: Floats, b: Floats) -> Floats:
     """a (m, k) times b (k, n) in float32, without warnings: training that diverges shows in its loss."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return a @ b
+        c: Floats = np.dot(a, b)  # the same numbers as a @ b, a little sooner
+    return c
 
 
 def squared_norms(rows: Floats) -> Floats:

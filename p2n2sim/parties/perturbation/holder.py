@@ -34,15 +34,19 @@ class HolderPerturbation:
         self._layer = layer
         self._does = perturbation
         self._seed = seed
-        self._squared: Floats = np.empty(0, np.float32)
+        self._limits: Floats = np.empty(0, np.float32)
 
     async def prepare(self, X_train: Floats) -> None:
         """Finds |x_i|^2 of all training rows, (rows, k_i); for flat clipping the server learns their sum."""
-        self._squared = await self._me.compute(
+        squared = await self._me.compute(
             lambda: squared_norms(X_train), Cost(flops=2 * X_train.size), label="norms of rows"
         )
         if self._does.flat:
-            await send_norms(self._me, self._layer, self._squared, self._seed)
+            await send_norms(self._me, self._layer, squared, self._seed)
+        else:
+            self._limits = await self._me.compute(
+                lambda: self._does.limits(squared), Cost(flops=11 * len(squared)), label="limits of rows"
+            )  # a root and a division
 
     async def update(
         self, theta: torch.Tensor, X: Floats, d_1: Floats, batch: Batch, optimiser: torch.optim.Optimizer
@@ -67,7 +71,7 @@ class HolderPerturbation:
         else:
             cost += does.noise_cost(theta.numel())
         await self._me.compute(
-            partial(update, does, self._squared, theta, X, d_1, batch, given, optimiser),
+            partial(update, does, self._limits, theta, X, d_1, batch, given, optimiser),
             cost,
             label="update theta",
         )
@@ -75,7 +79,7 @@ class HolderPerturbation:
 
 def update(
     does: Perturbation,
-    squared: Floats,
+    limits: Floats,
     theta: torch.Tensor,
     X: Floats,
     d_1: Floats,
@@ -87,7 +91,7 @@ def update(
 
     Args:
         does: what is done to the part.
-        squared: |x_i|^2 of all training rows.
+        limits: how long d of every training row may be, from |x_i|; unused with flat clipping.
         theta: (k_i, n), trained in place.
         X: the batch's rows, (m, k_i).
         d_1: (m, n).
@@ -95,15 +99,11 @@ def update(
         given: the noise, if somebody else has drawn it.
         optimiser: over theta.
     """
+    if does.flat:
+        total = product(X.T, d_1)  # (k_i, n)
+    else:
+        longest = limits.take(batch.rows, mode="clip")  # (m,); these rows exist, not checking is faster
+        total = clipping.clipped_sum(X, d_1, longest)
     noise = does.draw(batch.step, theta.numel()) if given is None else given
-    total = product(X.T, clipped(does, squared, d_1, batch))  # (k_i, n)
     theta.grad = torch.from_numpy(does.finish(total, noise))
     optimiser.step()
-
-
-def clipped(does: Perturbation, squared: Floats, d_1: Floats, batch: Batch) -> Floats:
-    """f_r d_r of every row, (m, n); arguments as of `update`."""
-    if does.flat:
-        return d_1
-    f = does.factors(np.take(squared, batch.rows) * squared_norms(d_1))  # (m,)
-    return clipping.scaled(d_1, f)

@@ -55,9 +55,15 @@ class Perturbation:
 
     def factors(self, squared: Floats) -> Floats:
         """f of every row, (m,), from |g_r|^2."""
-        return clipping.factors(
-            squared, self.clip if self.flat else clipping.part_norm(self.clip, self.parts)
-        )
+        return clipping.factors(squared, self._norm())
+
+    def limits(self, squared: Floats) -> Floats:
+        """How long d_r may be, (m,), where g_r = x_r d_r^T, from |x_r|^2."""
+        return clipping.limits(squared, self._norm())
+
+    def _norm(self) -> float:
+        """C'."""
+        return self.clip if self.flat else clipping.part_norm(self.clip, self.parts)
 
     def draw(self, step: int, count: int) -> Floats:
         """The noise of a batch, (count,) float32: a function of key and step alone."""
@@ -74,7 +80,8 @@ class Perturbation:
             total: of the clipped rows, of the parameter's shape.
             noise: as many numbers.
         """
-        gradient: Floats = (total + noise.reshape(total.shape)) / np.float32(self.divisor)
+        gradient: Floats = total + noise.reshape(total.shape)
+        gradient /= np.float32(self.divisor)
         return gradient
 
     def finish_all(self, sums: Sequence[torch.Tensor], noise: Floats) -> list[torch.Tensor]:

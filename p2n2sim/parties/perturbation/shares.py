@@ -21,6 +21,7 @@ from fractions import Fraction
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from p2n2sim.messages import Floats, Ring, WeightShare
 from p2n2sim.mpc import fixed_point, sharing
@@ -29,9 +30,10 @@ from p2n2sim.net.cpu import Cost
 from p2n2sim.net.endpoint import Endpoint
 from p2n2sim.parties.layer import FirstLayer
 from p2n2sim.parties.noise import secret_draws
-from p2n2sim.parties.perturbation.holder import HolderPerturbation, clipped
+from p2n2sim.parties.perturbation.holder import HolderPerturbation
 from p2n2sim.parties.perturbation.owner import DRAWN_TOGETHER, Perturbation, clip_flops
 from p2n2sim.parties.schedule import Batch
+from p2n2sim.privacy.clipping import clipped_sum
 from p2n2sim.privacy.discrete import skellam
 
 _WORDS = 6
@@ -132,11 +134,16 @@ class SharedPerturbation(HolderPerturbation):
 
     def _descend(self, X: Floats, d_1: Floats, batch: Batch) -> None:
         does = self._does
-        fd = clipped(does, self._squared, d_1, batch)  # (m, n)
-        total = X.T.astype(np.float64) @ fd.astype(np.float64)  # (k_i, n): rounded to the grid and not before
+        total = self._sum(X, d_1, batch)  # (k_i, n) float64: rounded to the grid and not before
         self.share[self._own] -= fixed_point.encode(self._rate / does.divisor * total, self._bits)
         if does.deviation:
             self.share -= self._noise(batch.step)
+
+    def _sum(self, X: Floats, d_1: Floats, batch: Batch) -> NDArray[np.float64]:
+        """The sum of the rows' clipped gradients."""
+        if self._does.flat:
+            return X.T.astype(np.float64) @ d_1.astype(np.float64)
+        return clipped_sum(X, d_1, self._limits.take(batch.rows), doubles=True)
 
     def _noise(self, step: int) -> Ring:
         """N_j of a batch, (k, n): a function of key and step alone."""
