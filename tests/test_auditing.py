@@ -9,12 +9,17 @@ import numpy as np
 import pytest
 
 from p2n2sim.assemble import Setup
-from p2n2sim.auditing import FEATURES, LABEL, audited, averaged, plant
+from p2n2sim.auditing.audit import audited
+from p2n2sim.auditing.canaries import FEATURES, LABEL, plant
+from p2n2sim.auditing.observed import averaged, noise_drawn, pooled
 from p2n2sim.commands import run_audit
 from p2n2sim.errors import InputError
 from p2n2sim.inputs import Inputs
+from p2n2sim.outcome import Outcome
 from p2n2sim.privacy.adversaries import OUTSIDER
+from p2n2sim.recording import kept
 from p2n2sim.scenario.load import load
+from p2n2sim.simulate import simulate
 from tests.small import small_setup
 
 CANARIES = 300
@@ -42,6 +47,7 @@ def test_what_is_right_is_not_disproved(make: object) -> None:
     lines = audited(make(), canaries=CANARIES, confidence=0.999)  # type: ignore[operator]
     assert {(line.adversary, line.about) for line in lines} == {
         ("server", FEATURES), ("server", LABEL), ("A", FEATURES), ("B", LABEL),
+        ("server + A", FEATURES), ("server + B", LABEL),
         (OUTSIDER, FEATURES), (OUTSIDER, LABEL),
     }  # fmt: skip
     assert not any(line.disproved for line in lines)
@@ -82,6 +88,42 @@ def test_forgotten_noise_on_features_is_found(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(Inputs, "features", clean)
     assert ("server", FEATURES) in disproved(local())
+
+
+def test_noise_forgotten_by_one_holder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A's part alone hides B's features from the server, but not from a server that A tells its part."""
+    noise = Inputs.noise
+    monkeypatch.setattr(Inputs, "noise", lambda self: {"A": noise(self)["A"]})
+    assert disproved(hidden()) == {("server + A", FEATURES)}
+
+
+@pytest.mark.parametrize("first_layer", ["masked-sum", "algorithm1", "plaintext", "ckks"])
+def test_noise_that_its_holders_know_comes_off(first_layer: str) -> None:
+    """All parts taken off the h1 that the server has seen leave X theta of the first batch."""
+    keys = {"privacy.h1": {"clip": 100.0, "noise_multiplier": 1.0}, "privacy.delta": 1e-6}
+    keys |= {"protocol.fractional_bits": 11, "protocol.first_layer": first_layer}
+    keys |= {"protocol.crypto": "modelled"} if first_layer == "ckks" else {}
+    setup = small_setup(rows=12, overrides=keys | {"record.views": ["server"]})
+    expected, outcome = setup.dataset.X_train @ setup.parts.theta.numpy(), Outcome()
+    simulate(setup, outcome)
+    view = kept(setup, outcome)["server"]
+    drawn, first = noise_drawn(setup, view), view["train/h1/steps"] == 0
+    assert set(drawn) == {"A", "B"}
+    noisy, rows = view["train/h1/values"][first], view["train/h1/rows"][first]
+    assert np.abs(noisy - expected[rows]).max() > 10
+    clean = noisy - sum(drawn.values())[first]
+    np.testing.assert_allclose(clean, expected[rows], atol=1e-2)
+
+
+def test_pooled_views_stand_side_by_side() -> None:
+    """The server's h1 less what its accomplices drew, and what all holders were told alike once."""
+    rows, at = np.array([0, 1]), {"train/h1/rows": np.array([1, 0])}
+    told = {"train/d/values": np.array([[5.0], [6.0]]), "train/d/rows": np.array([0, 1])}
+    views = {"server": at | {"train/h1/values": np.array([[3.0], [4.0]])}, "A": told, "B": told, "C": {}}
+    drawn = {"A": np.array([[0.5], [0.25]]), "C": np.array([[1.0], [1.0]])}
+    np.testing.assert_array_equal(pooled(views, ["B", "A"], rows, drawn), [[5.0], [6.0]])
+    np.testing.assert_array_equal(pooled(views, ["server"], rows, drawn), [[4.0], [3.0]])
+    np.testing.assert_array_equal(pooled(views, ["server", "A"], rows, drawn), [[3.75, 5.0], [2.5, 6.0]])
 
 
 def test_canaries_are_what_their_coins_say() -> None:
