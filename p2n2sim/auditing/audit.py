@@ -1,10 +1,11 @@
 """`p2n2sim audit`: canaries planted into a scenario's rows, and what its adversaries make of their views.
 
 Of some training rows a secret coin decides which of two opposite values one holder's features have; of some
-others whether the label is 1 or 0. Then the protocol runs as it is. From what they saw of a row, averaged
-over the batches that it was in, parties guess the coin, everybody alone and every coalition of which
-something is claimed; somebody outside from the trained network's answers to both values. `p2n2sim.privacy.audit` turns the guesses into a lower bound on epsilon, which stands
-beside the claim of `p2n2sim.guarantees`. A bound above the claim disproves it.
+others whether the label is 1 or 0; and of some whether they are in any batch. Then the protocol runs as it
+is. From what they saw of a row, averaged over the batches that it was in, parties guess the first two, each
+alone and every coalition of which something is claimed; somebody outside guesses all three from the released
+network. `p2n2sim.privacy.audit` turns the guesses into a lower bound on epsilon, which stands beside the
+claim of `p2n2sim.guarantees`. A bound above the claim disproves it.
 """
 
 from __future__ import annotations
@@ -14,27 +15,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.table import Table
 
 from p2n2sim.assemble import Setup, assemble
-from p2n2sim.auditing.canaries import FEATURES, LABEL, plant
+from p2n2sim.auditing.canaries import FEATURES, LABEL, gradient_norm, plant
 from p2n2sim.auditing.observed import noise_drawn, pooled
-from p2n2sim.auditing.outsider import answers
+from p2n2sim.auditing.outsider import Outsider
 from p2n2sim.errors import InputError
 from p2n2sim.guarantees import world
 from p2n2sim.messages import DEALER, SERVER
 from p2n2sim.outcome import Outcome
-from p2n2sim.privacy.adversaries import OUTSIDER, adversaries, features_claim, label_claim
-from p2n2sim.privacy.audit import Bits, by_view
-from p2n2sim.privacy.world import Claim
+from p2n2sim.privacy.adversaries import (
+    OUTSIDER,
+    Parties,
+    adversaries,
+    features_claim,
+    label_claim,
+    membership_claim,
+)
+from p2n2sim.privacy.audit import by_view
+from p2n2sim.privacy.world import Claim, World
 from p2n2sim.recording import kept
 from p2n2sim.run import one_float_thread
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import simulate
-
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,8 @@ class Audited:
     """One line of an audit.
 
     Attributes:
-        adversary: a party, or who gets the model.
-        about: `FEATURES` of the audited holder, or `LABEL`.
+        adversary: a party, some parties, or who gets the model.
+        about: `FEATURES` of the audited holder, `LABEL`, or `MEMBERSHIP`.
         claim: what is claimed.
         lower: epsilon is at least this.
         guesses: how many canaries were guessed.
@@ -78,7 +82,7 @@ def audit(
         scenario: what is audited.
         data_dir: where to look for data files first.
         of: the holder whose features are audited; the last one unless given.
-        canaries: of features, and as many of labels; at most half of the training rows together.
+        canaries: of each kind; at most a quarter of the training rows.
         seed: of rows and coins.
         confidence: of every line.
 
@@ -100,33 +104,38 @@ def audited(
     if canaries < 4 or 4 * canaries > len(setup.dataset.y_train):
         raise InputError(
             "--canaries",
-            f"{canaries} of features and as many of labels among {len(setup.dataset.y_train)} training rows",
+            f"{canaries} of each kind among {len(setup.dataset.y_train)} training rows",
             f"from 4 to {len(setup.dataset.y_train) // 4} would do",
         )
-    planted = plant(setup, of, canaries, seed)
-    outcome = Outcome()
+    before, planted, outcome = setup.parts.copy(), plant(setup, of, canaries, seed), Outcome()
     simulate(planted.setup, outcome)
     views, here, out = kept(planted.setup, outcome), world(setup), []
     drawn = noise_drawn(planted.setup, views.get(SERVER, {}))
+    outsider = Outsider(before, setup.parts, setup.blocks, gradient_norm(setup), planted.known)
     for name, who in adversaries(here).items():
-        if DEALER in who:
-            continue
-        for about, own in ((FEATURES, of), (LABEL, here.label_owner)):
-            if own in who:
+        for about, found in planted.canaries.items():
+            claim = _claim(here, who, about, of)
+            if claim is None:
                 continue
-            claim = features_claim(here, who, of) if about == FEATURES else label_claim(here, who)
             if OUTSIDER in who:
-                seen = answers(planted, about)
+                seen = outsider.sees(found.heads, found.tails)
             else:
-                seen = pooled(views, who, planted.rows[about], drawn)
+                seen = pooled(views, who, found.rows, drawn)
             if seen.shape[1]:
-                out.append(_line(name, about, claim, seen, planted.coins[about], confidence))
+                bound = by_view(seen, found.coins, delta=claim.delta, confidence=confidence)
+                out.append(Audited(name, about, claim, bound.lower, bound.guesses, bound.correct))
     return out
 
 
-def _line(adversary: str, about: str, claim: Claim, seen: Matrix, coins: Bits, confidence: float) -> Audited:
-    found = by_view(seen, coins, delta=claim.delta, confidence=confidence)
-    return Audited(adversary, about, claim, found.lower, found.guesses, found.correct)
+def _claim(here: World, who: Parties, about: str, of: str) -> Claim | None:
+    """What is claimed against some parties; None where they own what it is about, or it is not audited."""
+    if DEALER in who:
+        return None
+    if about == FEATURES:
+        return None if of in who else features_claim(here, who, of)
+    if about == LABEL:
+        return None if here.label_owner in who else label_claim(here, who)
+    return membership_claim(here) if OUTSIDER in who else None
 
 
 def told(lines: list[Audited]) -> list[dict[str, Any]]:
