@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from p2n2sim.assemble import Setup
 from p2n2sim.auditing.audit import Audited, audited
 from p2n2sim.auditing.canaries import FEATURES, LABEL, MEMBERSHIP, plant
 from p2n2sim.auditing.observed import averaged, noise_drawn, pooled
+from p2n2sim.auditing.outsider import Outsider, Rows, d_1
 from p2n2sim.commands import run_audit
 from p2n2sim.errors import InputError
 from p2n2sim.inputs import Inputs
@@ -21,11 +24,19 @@ from p2n2sim.parties import schedule
 from p2n2sim.parties.perturbation.owner import Perturbation
 from p2n2sim.privacy.adversaries import OUTSIDER
 from p2n2sim.recording import kept
+from p2n2sim.run import one_float_thread
 from p2n2sim.scenario.load import load
 from p2n2sim.simulate import simulate
 from tests.small import small_setup
 
 CANARIES = 300
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As the command has it: the matrices are small."""
+    with one_float_thread():
+        yield
 
 
 def hidden(**changes: object) -> Setup:
@@ -218,6 +229,26 @@ def test_views_are_averaged_by_row() -> None:
         "predict/h1/rows": np.array([2]),
     }
     np.testing.assert_array_equal(averaged(view, np.array([2, 4, 5])), [[3.0], [3.0], [0.0]])
+
+
+def test_the_way_of_the_weights_fits_what_a_canary_has_done() -> None:
+    """A step along a row's gradient fits the value that made it; a step of known rows fits nothing."""
+    setup = small_setup(rows=30, features=60)
+    known = setup.dataset.X_train, setup.dataset.y_train
+    row = setup.dataset.X_test[:1]
+    heads, tails = (row, np.ones(1, np.float32)), (row, np.zeros(1, np.float32))
+
+    def fit(*gone: Rows) -> np.ndarray:
+        after = setup.parts.copy()
+        for X, y in gone:
+            after.theta.sub_(torch.from_numpy(X.T @ d_1(setup.parts, (X, y)).astype(np.float32)))
+        seen = Outsider(setup.parts, after, setup.blocks, None, known).sees(heads, tails)
+        return np.asarray(seen[0, 4:6])  # of A's and B's weights, by gradients of the initial network
+
+    assert (fit(heads) > 1e-3).all()
+    assert (fit(tails) < -1e-3).all()
+    assert np.abs(fit(known)).max() < 1e-5
+    np.testing.assert_allclose(fit(known, heads), fit(heads), rtol=1e-2)
 
 
 def test_what_cannot_be_audited() -> None:
