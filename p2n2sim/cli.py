@@ -261,7 +261,7 @@ def audit_command(
         str | None,
         typer.Option("--of", metavar="HOLDER", help="Whose features; the last holder's by default."),
     ] = None,
-    canaries: Annotated[int, typer.Option(metavar="N", help="So many of features, and of labels.")] = 500,
+    canaries: Annotated[int, typer.Option(metavar="N", help="So many of each kind.")] = 500,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the canaries and their coins.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:

@@ -17,7 +17,7 @@ from p2n2sim.adversary.attack import attack
 from p2n2sim.adversary.kinds import Asked
 from p2n2sim.adversary.write import save_attacks, tables, to_json, to_tree
 from p2n2sim.assemble import assemble
-from p2n2sim.auditing import audit, audit_table, told
+from p2n2sim.auditing.audit import audit, audit_table, told
 from p2n2sim.calibrate import measure, to_table
 from p2n2sim.compare import compare, folder_name, plan
 from p2n2sim.console import STAND_IN, RunProgress, comparison_tables, progress_bar, summary_tables

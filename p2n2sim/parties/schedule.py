@@ -54,6 +54,7 @@ class Schedule:
         first: the step at which a part of the run begins.
         stop: the step before which it ends; None for the end of the run.
         sampler: how training rows come into a batch.
+        without: training rows that are left out of every batch that they would be in; all else stays.
     """
 
     rows_train: int
@@ -65,6 +66,7 @@ class Schedule:
     first: int = 0
     stop: int | None = None
     sampler: Sampler = "shuffled"
+    without: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return self.end - self.first
@@ -130,6 +132,10 @@ class Schedule:
 
     def _training_rows(self, number: int) -> NDArray[np.int64]:
         """Those of a training batch, counted over the whole run from 0."""
+        rows = self._drawn_rows(number)
+        return rows[~np.isin(rows, self.without)] if self.without else rows
+
+    def _drawn_rows(self, number: int) -> NDArray[np.int64]:
         if self.sampler == "poisson":
             return _by_coins(self.seed, number, self.rows_train, self.rate)
         epoch, batch = divmod(number, self._batches_of(self.rows_train))

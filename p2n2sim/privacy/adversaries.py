@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from p2n2sim.privacy.accounting import GaussianSteps, epsilon
 from p2n2sim.privacy.composition import Releases, composed
+from p2n2sim.privacy.sensitivity import Relation
 from p2n2sim.privacy.shared_noise import SharedSteps
 from p2n2sim.privacy.world import Claim, World
 
@@ -81,12 +82,17 @@ def _local(world: World, of: str, *, test: bool) -> Claim | None:
     return Claim(total, delta, "the row has noise before anything else happens to it")
 
 
-def _outsider(world: World) -> Claim:
+def membership_claim(world: World) -> Claim:
+    """Against an outsider: whether a row was trained on. Parties know: row numbers and batches are public."""
+    return _outsider(world, "add-or-remove")
+
+
+def _outsider(world: World, relation: Relation = "replace") -> Claim:
     """Who gets the trained weights and saw nothing of the training."""
     gradients = world.gradients
     if gradients is None or not gradients.noise_multiplier:
         return Claim(math.inf, 0.0, "the weights are an exact function of the training rows")
-    total = epsilon(gradients.model, delta=world.delta, relation="replace")
+    total = epsilon(gradients.model, delta=world.delta, relation=relation)
     return Claim(total, world.delta, "DP-SGD; the batches are not known outside")
 
 
