@@ -287,6 +287,11 @@ def test_bad_requests_end_with_one_line(folders: Path, tmp_path: Path, call: Cal
         ([tmp_path / "old", "--critical-path"], "the file is missing; run the scenario again"),
         ([tmp_path / "wrong", "--critical-path"], "the file is damaged (not a journal's columns)"),
         ([folders / "two"], "trace: there is nothing to do; add --perfetto"),
+        (
+            [folders / "two", "--sequence", tmp_path / "a.gif"],
+            "a chart is no such file; .svg or .png would do",
+        ),
+        ([folders / "two", "--sequence", tmp_path / "svg"], "a chart is no such file; .svg or .png would do"),
         ([folders / "two", "--perfetto", tmp_path / "none" / "a.json"], "it cannot be written (No such file"),
     ):
         code, out, err = call("trace", *arguments)
@@ -294,6 +299,7 @@ def test_bad_requests_end_with_one_line(folders: Path, tmp_path: Path, call: Cal
         assert err.startswith("error: ")
         assert found in err
         assert err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old", "wrong"]
     assert math.isfinite(read_events(folders / "two").summary["time"]["virtual_s"])
 
 
