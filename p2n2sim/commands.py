@@ -390,6 +390,9 @@ def run_evaluation(
                 data_dir=data_dir,
                 jobs=jobs,
                 on_end=show,
+                on_other_program=lambda: _say(
+                    err, f"what another version of the program has kept in {work} is left aside"
+                ),
             )
     except KeyboardInterrupt:
         _say(err, f"interrupted; finished runs are kept in {work}, the same command continues")
