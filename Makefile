@@ -28,7 +28,7 @@ contracts: $(READY)
 	$(BIN)/lint-imports
 
 unit: $(READY)
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 # Runs the shipped experiments (what is finished already is not run again) and renders their reports.
 reports: $(READY)

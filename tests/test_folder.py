@@ -36,9 +36,16 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run(load(tiny.write_scenario(tmp_path_factory.mktemp("once"))), threads=1)
 
 
+@pytest.fixture(scope="module")
+def picture(result: Run) -> bytes:
+    """Its picture, drawn once."""
+    return folder.draw(result)
+
+
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory."""
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: bytes) -> Path:
+    """An empty working directory; whatever is saved there has the run's picture."""
+    monkeypatch.setattr(folder, "draw", lambda run: picture)
     return tiny.move_into(tmp_path, monkeypatch)
 
 

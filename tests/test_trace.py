@@ -34,6 +34,7 @@ from p2n2sim.trace.story import tell
 from p2n2sim.trace.write import comments
 from tests import tiny
 from tests.capture_reader import check_conversations, read_capture
+from tests.here import leave_out_pictures
 from tests.tiny import Call
 from tests.trace_reader import check_trace
 
@@ -52,9 +53,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run folder for each of `RUNS`."""
     home = tmp_path_factory.mktemp("traced")
     path = tiny.write_scenario(home)
-    for name, options in RUNS.items():
-        scenario = load(path, [f"name={name}", "train.epochs=1", *options])
-        folder.save(run(scenario, threads=1), home / name)
+    with pytest.MonkeyPatch.context() as patch:
+        leave_out_pictures(patch)
+        for name, options in RUNS.items():
+            scenario = load(path, [f"name={name}", "train.epochs=1", *options])
+            folder.save(run(scenario, threads=1), home / name)
     return home
 
 

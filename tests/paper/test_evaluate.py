@@ -23,7 +23,8 @@ from p2n2sim.paper.catalogue import ITEMS
 from p2n2sim.run import run
 from p2n2sim.scenario.load import load
 from p2n2sim.scenario.units import Bandwidth
-from tests.paper.conftest import BOTH, call_here, evaluated, write_scenarios
+from tests.here import work_here
+from tests.paper.conftest import BOTH, evaluated, write_scenarios
 from tests.tiny import Call, write_csv
 
 SHIPPED = Path(__file__).parents[2] / "scenarios" / "paper"
@@ -42,7 +43,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("finished")
     write_scenarios(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work, "call_all", call_here)
+        work_here(patch)
         evaluated(folder, "out")
     yield folder
     shutil.rmtree(folder)
