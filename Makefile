@@ -28,7 +28,7 @@ contracts: $(READY)
 	$(BIN)/lint-imports
 
 unit: $(READY)
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 # Runs the shipped experiments (what is finished already is not run again) and renders their reports.
 reports: $(READY)
@@ -44,11 +44,11 @@ reports: $(READY)
 	$(BIN)/p2n2sim report $(addprefix runs/reports/,compare $(FAMILY_RUNS) $(FAMILY_SWEEPS)) --out reports/family
 	cp runs/reports/fraud/picture.png docs/demo.png
 
-# Differential privacy in four financial applications; what is finished already in runs/dp is not run again.
+# Differential privacy in four financial applications; what this program has run in runs/dp is not run again.
 dp: $(READY)
 	$(BIN)/p2n2sim dp --out reports/dp
 
-# Every table and figure of the paper; what is finished already in runs/paper is not run again.
+# Every table and figure of the paper; what this program has run in runs/paper is not run again.
 paper: $(READY)
 	$(BIN)/p2n2sim paper --out reports/paper
 

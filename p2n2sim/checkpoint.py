@@ -29,7 +29,7 @@ from p2n2sim.net.ledger import Entry
 from p2n2sim.nn.network import Parts
 from p2n2sim.parties.passes import Pass
 from p2n2sim.parties.secret_layers.network import Weights
-from p2n2sim.scenario.load import to_toml
+from p2n2sim.scenario.kept import to_file
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
 from p2n2sim.state import State
@@ -45,7 +45,7 @@ _KINDS: Mapping[str, type[Message]] = MappingProxyType({kind.__name__: kind for 
 def write_scenario(folder: Path, scenario: Scenario) -> None:
     """Puts the scenario into a working folder, whole or not at all."""
     unfinished = folder / f".{SCENARIO}"
-    unfinished.write_text(to_toml(scenario), "utf-8")
+    unfinished.write_bytes(to_file(scenario))
     unfinished.replace(folder / SCENARIO)
 
 

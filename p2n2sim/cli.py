@@ -15,6 +15,7 @@ import typer
 from p2n2sim.errors import InputError, P2N2SimError
 from p2n2sim.interrupt import ending_at_once
 from p2n2sim.scenario.load import load, located
+from p2n2sim.usage import OneLineGroup
 
 app = typer.Typer(
     help="A deterministic simulator for privacy-preserving learning protocols.",
@@ -22,6 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    cls=OneLineGroup,
 )
 data_app = typer.Typer(help="List the data sets. Says where each was found; `fetch` brings a published one.")
 app.add_typer(data_app, name="data")
@@ -70,16 +72,13 @@ def run_command(
     """Run a scenario and write a run folder."""
     if resume is not None:
         if scenario or overrides or out or force or schedule_seed is not None:
-            raise typer.BadParameter(
-                "it takes neither SCENARIO.toml nor --set, --out, --force, --schedule-seed",
-                param_hint="--resume",
-            )
+            refused = "SCENARIO.toml, --set, --out, --force and --schedule-seed"
+            raise InputError("--resume", f"it takes none of {refused}", "leave them out")
         _commands().resume_run(resume, data_dir=data, threads=threads, as_json=as_json, quiet=quiet)
         return
     if scenario is None:
-        raise typer.BadParameter(
-            "Missing argument: name a file, or a folder with --resume", param_hint="SCENARIO.toml"
-        )
+        remedy = "name a file, or a folder with --resume"
+        raise InputError("p2n2sim run", "Missing argument 'SCENARIO.toml'", remedy)
     if schedule_seed is not None:
         overrides = [*(overrides or ()), f"schedule_seed={schedule_seed}"]
     settings = load(scenario, overrides or ())
@@ -188,7 +187,7 @@ def attack_command(
 ) -> None:
     """Attack what parties saw in a finished run. The strongest attacker's result comes first."""
     if not 0 < leaked < 1:
-        raise typer.BadParameter("a number between 0 and 1 would do", param_hint="--leaked")
+        raise InputError(f"--leaked {leaked:g}", "it is no share", "a number between 0 and 1 would do")
     wanted = [kind.strip() for kind in kinds.split(",")] if kinds is not None else []
     commands = _commands()
     commands.attack_run(
@@ -403,7 +402,7 @@ def _complain(error: Exception) -> None:
 def main() -> NoReturn:
     """Runs the command line; exits with 0, 2 for bad input, or 1 for a failed protocol."""
     try:
-        app()  # says what is wrong with the arguments, and exits with 2, by itself
+        app(prog_name="p2n2sim")
     except InputError as error:
         _complain(error)
         sys.exit(2)

@@ -45,7 +45,7 @@ from p2n2sim.trace.critical import critical_path, divide
 from p2n2sim.trace.scene import step_of
 from p2n2sim.trace.story import tell
 from p2n2sim.trace.tables import critical_tables
-from p2n2sim.trace.write import WRITERS
+from p2n2sim.trace.write import CHARTS, WRITERS
 
 RUNS = Path("runs")
 
@@ -174,6 +174,10 @@ def trace_run(
 ) -> None:
     """Writes what is asked for of a run, and shows what its virtual time consists of."""
     critical = critical or as_json
+    if "sequence" in files and files["sequence"].suffix.lower() not in CHARTS:
+        raise InputError(
+            f"--sequence {files['sequence']}", "a chart is no such file", f"{' or '.join(CHARTS)} would do"
+        )
     if payload and "pcapng" not in files:
         raise InputError("--payload", "there is no capture to put it into", "add --pcapng with a file")
     if not files and not critical:
@@ -386,6 +390,9 @@ def run_evaluation(
                 data_dir=data_dir,
                 jobs=jobs,
                 on_end=show,
+                on_other_program=lambda: _say(
+                    err, f"what another version of the program has kept in {work} is left aside"
+                ),
             )
     except KeyboardInterrupt:
         _say(err, f"interrupted; finished runs are kept in {work}, the same command continues")

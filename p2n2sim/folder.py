@@ -20,7 +20,7 @@ from p2n2sim.checkpoint import SCENARIO, holds_any, write_scenario
 from p2n2sim.errors import InputError, P2N2SimError
 from p2n2sim.report.picture import draw
 from p2n2sim.report.tables import Recorded
-from p2n2sim.scenario.load import load, to_toml
+from p2n2sim.scenario.kept import load_kept, to_file
 from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome
 from p2n2sim.summary import batches_frame
@@ -124,7 +124,7 @@ def _write(run: Recorded, folder: Path) -> None:
     run.batches.to_parquet(folder / "batches.parquet", index=False)
     run.compute.to_parquet(folder / "compute.parquet", index=False)
     run.events.to_parquet(folder / "events.parquet", index=False)
-    (folder / "scenario.toml").write_text(to_toml(run.scenario), "utf-8")
+    (folder / SCENARIO).write_bytes(to_file(run.scenario))
     (folder / "picture.png").write_bytes(draw(run))
     (folder / SUMMARY).write_text(to_json(run.summary), "utf-8")
 
@@ -162,7 +162,7 @@ def save_interrupted(scenario: Scenario, outcome: Outcome, path: Path) -> Path:
     kept = next_free(path.with_name(f"{path.name}.interrupted"))
     with writing(kept):
         kept.mkdir(parents=True)
-        (kept / "scenario.toml").write_text(to_toml(scenario), "utf-8")
+        (kept / SCENARIO).write_bytes(to_file(scenario))
         outcome.ledger.frame().to_parquet(kept / "ledger.parquet", index=False)
         batches_frame(outcome).to_parquet(kept / "batches.parquet", index=False)
         outcome.compute_frame().to_parquet(kept / "compute.parquet", index=False)
@@ -215,7 +215,7 @@ def resuming(path: Path) -> Iterator[tuple[Scenario, Path]]:
     """The scenario and the working folder of an interrupted run, as `working_on` left them.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or its scenario is not as it was written.
     """
     folder = working_folder(path)
     if not (folder / SCENARIO).is_file():
@@ -225,7 +225,7 @@ def resuming(path: Path) -> Iterator[tuple[Scenario, Path]]:
             else "no run with checkpoints was interrupted there"
         )
         raise InputError(str(path), found, "name the folder of a run with train.checkpoint_every")
-    scenario = load(folder / SCENARIO)
+    scenario = load_kept(folder / SCENARIO)
     with _until_over(folder, resumed=True):
         yield scenario, folder
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import pytest
+
 from p2n2sim import folder
 from p2n2sim.net.replay import parties_of
 from p2n2sim.report.tables import Recorded
@@ -17,6 +19,7 @@ from p2n2sim.trace.story import tell
 from p2n2sim.trace.write import comments
 from tests import tiny
 from tests.capture_reader import Packet, read_capture
+from tests.here import leave_out_pictures
 
 RETRY = "network.retry=true"
 DROP = '{kind="drop",probability=0.1}'
@@ -60,8 +63,10 @@ FAULTY = ("drop", "all", "held up", "crash", "crash over tcp", "dealer away", "w
 def write_runs(home: Path, names: Iterable[str] = RUNS) -> Path:
     """A run folder for each of the runs named, in a folder."""
     path = tiny.write_scenario(home)
-    for name in names:
-        folder.save(run(load(path, ["train.epochs=1", *RUNS[name]]), threads=1), home / name)
+    with pytest.MonkeyPatch.context() as patch:
+        leave_out_pictures(patch)
+        for name in names:
+            folder.save(run(load(path, ["train.epochs=1", *RUNS[name]]), threads=1), home / name)
     return home
 
 

@@ -23,6 +23,8 @@ from p2n2sim.errors import DataError, InputError
 from tests import tiny
 from tests.tiny import Call
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 RECORD = '[record]\nviews = ["server", "B"]\n'
 QUICK = ("--shadows", "2")
 

@@ -24,6 +24,8 @@ from tests.killed import PLACES
 from tests.small import small_setup
 from tests.tiny import SCENARIO, Call, write_scenario
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 PROTOCOLS: dict[str, dict[str, Any]] = {
     "algorithm1": {},
     "algorithm1, full dealer": {"protocol.triples": "dealer-full"},

@@ -49,6 +49,7 @@ def test_run_shows_progress_and_tables_and_says_where(here: Path, call: Call) ->
     assert (here / "runs" / "tiny" / "picture.png").is_file()
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_run_never_overwrites_by_itself(here: Path, call: Call) -> None:
     """Without --out the next free name is taken; with it a run that is there needs --force."""
     for _ in range(2):
@@ -62,6 +63,7 @@ def test_run_never_overwrites_by_itself(here: Path, call: Call) -> None:
     assert call("run", "tiny.toml", "--quiet", "--out", "runs/tiny", "--force") == (0, "", "")
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_json_is_the_summary_alone(here: Path, call: Call) -> None:
     """Standard output is one JSON document, the one in the folder; progress stays on standard error."""
     code, out, err = call("run", "tiny.toml", "--json", "--out", "out", "--set", "train.epochs=1")
@@ -97,6 +99,7 @@ def test_json_is_the_summary_alone(here: Path, call: Call) -> None:
     assert call("run", "tiny.toml", "--json", "--quiet", "--threads", "1")[2] == ""
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_set_overrides_are_in_the_resolved_scenario(here: Path, call: Call) -> None:
     """What --set says is what runs, and the run folder's scenario says it too."""
     overrides = ("train.epochs=1", 'network.bandwidth="10 Mbit/s"', "network.links.A->B.latency=9 ms")
@@ -126,6 +129,7 @@ def test_shipped_scenarios_run(here: Path, call: Call, name: str) -> None:
     assert summary["data"]["source"].startswith("stand-in generated")
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_own_data_beside_the_scenario(here: Path, call: Call) -> None:
     """A relative path is seen from the scenario file, CSV and Parquet alike."""
     (here / "sub").mkdir()
@@ -246,6 +250,7 @@ BAD: list[tuple[list[str], str]] = [
 ]
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(case[0])[:60] for case in BAD])
 def test_bad_input_is_one_line_and_exit_code_2(
     here: Path, call: Call, arguments: list[str], message: str
@@ -267,22 +272,40 @@ def test_bad_input_is_one_line_and_exit_code_2(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["frobnicate"], "No such command 'frobnicate'"),
-        (["run", "tiny.toml", "--frobnicate"], "No such option"),
-        (["run"], "Missing argument"),
-        (["run", "tiny.toml", "--set"], "requires an argument"),
-        (["run", "tiny.toml", "--threads", "0"], "--threads"),
-        (["report", "--out", "page"], "Missing argument"),
+        (["frobnicate"], "p2n2sim: No such command 'frobnicate'; p2n2sim --help"),
+        (["runn", "tiny.toml"], "p2n2sim: No such command 'runn'. Did you mean 'run'?; p2n2sim --help"),
+        (["data", "fetchh"], "p2n2sim data: No such command 'fetchh'. Did you mean 'fetch'?"),
+        (["--frobnicate"], "p2n2sim: No such option: --frobnicate; p2n2sim --help"),
+        (
+            ["run", "tiny.toml", "--forec"],
+            "p2n2sim run: No such option: --forec (Possible options: --force)",
+        ),
+        (["run"], "p2n2sim run: Missing argument 'SCENARIO.toml'; name a file"),
+        (["run", "tiny.toml", "--resume", "x"], "--resume: it takes none of SCENARIO.toml"),
+        (["run", "tiny.toml", "--set"], "p2n2sim: Option '--set' requires an argument; "),
+        (["run", "tiny.toml", "--threads", "0"], "p2n2sim run: Invalid value for '--threads': "),
+        (["run", "tiny.toml", "again.toml"], "p2n2sim run: Got unexpected extra argument"),
+        (["retime", "out"], "p2n2sim retime: Missing option '--network'; p2n2sim retime --help"),
+        (["report", "--out", "page"], "p2n2sim report: Missing argument 'DIR...'; p2n2sim report --help"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(here: Path, call: Call, arguments: list[str], message: str) -> None:
-    """Unknown commands and options, missing and impossible arguments are told in a sentence."""
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    here: Path, call: Call, arguments: list[str], message: str
+) -> None:
+    """Unknown commands and options, missing and impossible arguments: what it is, a guess, where to look."""
     before = files(here)
     code, out, err = call(*arguments)
-    assert (code, out) == (2, "")
-    assert message in err
-    assert "Traceback" not in err
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: {message}")
     assert files(here) == before
+
+
+def test_without_a_command_there_is_help(call: Call) -> None:
+    """It is the usual help, and exit code 2, because nothing was done."""
+    code, out, err = call()
+    assert (code, out) == (2, "")
+    assert err.startswith("Usage: p2n2sim [OPTIONS] COMMAND [ARGS]...")
+    assert "Run a scenario and write a run folder." in err
 
 
 def test_a_data_directory_that_is_not_there(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -428,6 +451,7 @@ def test_ctrl_c_in_a_run_keeps_what_was_done(here: Path) -> None:
     assert not (here / "out.interrupted" / "summary.json").exists()
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_killed_run_leaves_nothing_that_looks_finished(here: Path, call: Call) -> None:
     """After kill -9 there is no run folder, and the same command runs."""
     process = start("run", "tiny.toml", "--set", "train.epochs=1000000", "--out", "out")
@@ -439,6 +463,7 @@ def test_a_killed_run_leaves_nothing_that_looks_finished(here: Path, call: Call)
     assert {path.name for path in here.iterdir()} == {"own.csv", "tiny.toml", "out"}
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_ctrl_c_in_a_sweep_keeps_finished_points(here: Path, call: Call) -> None:
     """Exit code 130, no traceback from any process, and the same command continues to the same table."""
     tiny.write_scenario(here, "[sweep]\ntrain.epochs = [1, 60]\n")
@@ -456,7 +481,7 @@ def test_ctrl_c_in_a_sweep_keeps_finished_points(here: Path, call: Call) -> None
     assert err == "1/2 train.epochs = 1\n2/2 train.epochs = 60\n"
     assert out == "sweep folder: out\ntable:        out/sweep.parquet\n"
     assert finished.stat().st_mtime_ns == written
-    assert call("sweep", "tiny.toml", "--out", "whole", "--jobs", "1", "--quiet") == (0, "", "")
+    assert call("sweep", "tiny.toml", "--out", "whole", "--quiet") == (0, "", "")
     tables = [pd.read_parquet(here / name / "sweep.parquet") for name in ("out", "whole")]
     walls = [f"time.{name}_s" for name in ("wall", "processor", "simulation_processor", "plain_processor")]
     pd.testing.assert_frame_equal(*(table.drop(columns=walls) for table in tables))

@@ -22,6 +22,7 @@ from p2n2sim.report.text import size, span
 from p2n2sim.scenario.load import load
 from p2n2sim.scenario.sections import Scenario
 from tests import tiny
+from tests.here import work_here
 
 LINKS = (
     '[network]\nbandwidth = "10 Mbit/s"\nlinks."A-B" = { latency = "1 s" }\n[sweep]\ntrain.epochs = [1, 2]\n'
@@ -48,7 +49,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("finished")
     path = tiny.write_scenario(home, LINKS)
     planned = plan(load(path, ["train.epochs=1"]), LAYERS)
-    compare(planned, home / "out", jobs=2)
+    with pytest.MonkeyPatch.context() as patch:
+        work_here(patch)
+        compare(planned, home / "out")
     yield home / "out"
     shutil.rmtree(home)
 
@@ -313,6 +316,7 @@ def test_a_damaged_note_is_named(finished: Path, tmp_path: Path) -> None:
 # -- the command
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_the_command_continues_where_it_stopped(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,6 +24,7 @@ from p2n2sim.assemble import Setup
 from p2n2sim.errors import DeadlockError, InputError
 from p2n2sim.explore import Ending, OrderError, ProcessError, explore
 from p2n2sim.gate import Recorded, first_difference
+from p2n2sim.processes import processes
 from p2n2sim.run import run
 from p2n2sim.scenario.inline import inline
 from p2n2sim.scenario.load import load, set_key
@@ -31,6 +32,8 @@ from p2n2sim.scenario.sections import Scenario
 from p2n2sim.simulate import Outcome, simulate
 from tests import tiny
 from tests.tiny import Call
+
+pytestmark = pytest.mark.usefixtures("without_pictures")
 
 # Everything takes a second or no time, so that much happens at one instant.
 LOCKSTEP = ("network.preset=ideal", 'network.latency="1 s"', "compute.preset=instant", "train.epochs=1")
@@ -264,17 +267,19 @@ def test_what_only_another_process_finds_is_told(here: Path, monkeypatch: pytest
     )
     here_seed = os.environ.get("PYTHONHASHSEED", "random")
     monkeypatch.setenv("PYTHONHASHSEED", "1" if here_seed != "1" else "2")
+    monkeypatch.setattr(exploring, "processes", lambda number: processes(1))  # one is enough for that
     with pytest.raises(OrderError, match=r"but not when it is run again: explore --twice shows the first"):
         explore(scenario("model.server=mine:make"), range(3), jobs=2)
 
 
-def test_a_process_that_dies_is_told(here: Path) -> None:
+def test_a_process_that_dies_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server module that ends its process: an error that names the schedule, not a hang."""
     (here / "mine.py").write_text(
         LATE_AND_EARLY.replace('raise ZeroDivisionError("at once")', "import os; os._exit(1)").replace(
             "schedule == 2", "0"
         )
     )
+    monkeypatch.setattr(exploring, "processes", lambda number: processes(1))
     with pytest.raises(ProcessError, match=r"^schedule \d: a process died, perhaps for want of memory"):
         explore(scenario("model.server=mine:make"), range(2, 4), jobs=2)
     assert not multiprocessing.active_children()
@@ -347,7 +352,7 @@ def wait_for_the_end_of(group: int) -> None:
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_says_how_far_it_came(jobs: str) -> None:
     """Exit code 130, how many schedules passed, no traceback, no process left behind."""
-    more = ("--seeds", "40", "--jobs", jobs, "--set", "train.epochs=40")
+    more = ("--seeds", "10", "--jobs", jobs, "--set", "train.epochs=60")
     process = subprocess.Popen(
         [sys.executable, "-m", "p2n2sim", *arguments(*more)],
         stdout=subprocess.PIPE,
@@ -356,7 +361,7 @@ def test_ctrl_c_says_how_far_it_came(jobs: str) -> None:
         start_new_session=True,
     )
     assert process.stderr is not None
-    assert process.stderr.readline() == "4/40 schedule 3: right\n"
+    assert process.stderr.readline() == "1/10 schedule 0: right\n"
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")

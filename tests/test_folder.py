@@ -11,10 +11,12 @@ import pytest
 
 from p2n2sim import folder
 from p2n2sim.errors import InputError
+from p2n2sim.report.read import read_told
 from p2n2sim.run import Run, run
-from p2n2sim.scenario.load import load
+from p2n2sim.scenario.load import load, to_toml
 from p2n2sim.simulate import Outcome
 from tests import tiny
+from tests.tiny import Call
 
 FILES = {
     "summary.json",
@@ -34,9 +36,16 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run(load(tiny.write_scenario(tmp_path_factory.mktemp("once"))), threads=1)
 
 
+@pytest.fixture(scope="module")
+def picture(result: Run) -> bytes:
+    """Its picture, drawn once."""
+    return folder.draw(result)
+
+
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory."""
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: bytes) -> Path:
+    """An empty working directory; whatever is saved there has the run's picture."""
+    monkeypatch.setattr(folder, "draw", lambda run: picture)
     return tiny.move_into(tmp_path, monkeypatch)
 
 
@@ -57,6 +66,46 @@ def test_what_a_run_folder_holds(here: Path, result: Run) -> None:
     assert load(out / "scenario.toml") == result.scenario
     assert (out / "picture.png").read_bytes().startswith(b"\x89PNG")
     assert folder.is_finished(out)
+
+
+def test_a_scenario_that_is_not_as_it_was_written_is_noticed(here: Path, result: Run, call: Call) -> None:
+    """Cut after any line or changed, it is named by whatever reads the folder; without a hash it is read."""
+    path = folder.save(result, "out") / "scenario.toml"
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for changed in (
+        *(b"".join(lines[:n]) for n in range(len(lines))),
+        whole.replace(b"epochs = 2", b"epochs = 3"),
+    ):
+        path.write_bytes(changed)
+        with pytest.raises(InputError, match=r"^out/scenario\.toml: .*"):
+            read_told(path.parent)
+    expected = "out/scenario.toml: it was cut short or changed after it was written; run the scenario again"
+    for command in (
+        ("trace", "out", "--critical-path"),
+        ("retime", "out", "--network", "wan"),
+        ("attack", "out"),
+        ("report", "out", "--out", "page"),
+    ):
+        assert call(*command) == (2, "", f"error: {expected}\n")
+    path.write_text(to_toml(result.scenario))
+    assert read_told(path.parent).scenario == result.scenario
+
+
+def test_an_interrupted_runs_scenario_is_as_it_was_written(here: Path, result: Run, call: Call) -> None:
+    """A run whose scenario was cut short meanwhile does not go on as another one; what it has stays."""
+    with pytest.raises(KeyboardInterrupt), folder.working_on(result.scenario, Path("out")) as working:
+        raise KeyboardInterrupt
+    with folder.resuming(Path("out")) as (scenario, _):
+        assert scenario == result.scenario
+    with pytest.raises(KeyboardInterrupt), folder.working_on(result.scenario, Path("out")):
+        raise KeyboardInterrupt
+    path = working / "scenario.toml"
+    path.write_bytes(path.read_bytes().partition(b"[network]")[0])
+    assert load(path).data == result.scenario.data
+    expected = f"{path}: it was cut short or changed after it was written; run the scenario again"
+    assert call("run", "--resume", "out") == (2, "", f"error: {expected}\n")
+    assert path.is_file()
 
 
 def test_a_run_is_replaced_only_by_force(here: Path, result: Run) -> None:

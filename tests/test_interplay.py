@@ -19,6 +19,8 @@ from p2n2sim.simulate import BATCH
 from p2n2sim.sweep import sweep
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 DROPS = 'fault=[{kind="drop",probability=0.1}]'
 RETRY = "network.retry=true"
 

@@ -89,13 +89,14 @@ def test_tests_of_ones_own_protocol(tmp_path: Path) -> None:
     assert "2 passed" in done.stdout, done.stdout
 
 
-def test_python_example(tmp_path: Path) -> None:
+def test_python_example(monkeypatch: pytest.MonkeyPatch) -> None:
     """The Python example of the README runs on the shipped scenario (here with a few rows of it)."""
     program = the_block("from p2n2sim.run import run").replace(
         '["train.epochs=1"]', '["train.epochs=1", "data.fraction=0.1", "train.batch_size=2000"]'
     )
     assert "data.fraction" in program
-    subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=ROOT, check=True)
+    monkeypatch.chdir(ROOT)
+    exec(compile(program, "README.md", "exec"), {"__name__": "__main__"})
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -23,6 +23,8 @@ from p2n2sim.sweep import sweep
 from tests import tiny
 from tests.tiny import Call
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 NETWORKS = (
     "wan",
     "ideal",
@@ -185,6 +187,7 @@ def test_bad_folders_end_with_one_line(here: Path, call: Call) -> None:
         assert err.count("\n") == 1
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_sweep_of_replays_is_the_sweep(here: Path) -> None:
     """One run for each set of points that differ in their links alone: the same table, figure and ledgers."""
     table = '"network.bandwidth" = ["10 Mbit/s", "1 Mbit/s", "100 kbit/s"]\n"data.holders" = [2, 3]'

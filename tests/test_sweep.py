@@ -87,6 +87,7 @@ def test_a_sweep_that_is_interrupted_continues_to_the_same_table(here: Path) -> 
     pd.testing.assert_frame_equal(pd.read_parquet(again), table)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_folder_belongs_to_one_sweep(here: Path) -> None:
     """Another sweep, a folder with something else and a file are refused; nothing is written there."""
     small = ('sweep={"train.epochs" = [1]}',)
@@ -123,6 +124,7 @@ def test_one_bad_point_leaves_the_others(here: Path) -> None:
     assert not (here / "out" / "sweep.parquet").exists()
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_sweep_of_bad_points_alone_leaves_nothing(here: Path) -> None:
     """When no point can be run there is one message and no folder."""
     with pytest.raises(InputError, match=r"data\.label: .* \(1 of 1 points failed"):

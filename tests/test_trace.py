@@ -34,6 +34,7 @@ from p2n2sim.trace.story import tell
 from p2n2sim.trace.write import comments
 from tests import tiny
 from tests.capture_reader import check_conversations, read_capture
+from tests.here import leave_out_pictures
 from tests.tiny import Call
 from tests.trace_reader import check_trace
 
@@ -52,9 +53,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run folder for each of `RUNS`."""
     home = tmp_path_factory.mktemp("traced")
     path = tiny.write_scenario(home)
-    for name, options in RUNS.items():
-        scenario = load(path, [f"name={name}", "train.epochs=1", *options])
-        folder.save(run(scenario, threads=1), home / name)
+    with pytest.MonkeyPatch.context() as patch:
+        leave_out_pictures(patch)
+        for name, options in RUNS.items():
+            scenario = load(path, [f"name={name}", "train.epochs=1", *options])
+            folder.save(run(scenario, threads=1), home / name)
     return home
 
 
@@ -287,6 +290,11 @@ def test_bad_requests_end_with_one_line(folders: Path, tmp_path: Path, call: Cal
         ([tmp_path / "old", "--critical-path"], "the file is missing; run the scenario again"),
         ([tmp_path / "wrong", "--critical-path"], "the file is damaged (not a journal's columns)"),
         ([folders / "two"], "trace: there is nothing to do; add --perfetto"),
+        (
+            [folders / "two", "--sequence", tmp_path / "a.gif"],
+            "a chart is no such file; .svg or .png would do",
+        ),
+        ([folders / "two", "--sequence", tmp_path / "svg"], "a chart is no such file; .svg or .png would do"),
         ([folders / "two", "--perfetto", tmp_path / "none" / "a.json"], "it cannot be written (No such file"),
     ):
         code, out, err = call("trace", *arguments)
@@ -294,6 +302,7 @@ def test_bad_requests_end_with_one_line(folders: Path, tmp_path: Path, call: Cal
         assert err.startswith("error: ")
         assert found in err
         assert err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old", "wrong"]
     assert math.isfinite(read_events(folders / "two").summary["time"]["virtual_s"])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from p2n2sim.evaluation.item import Edition, Item
@@ -22,6 +22,7 @@ def evaluate(
     data_dir: Path | None = None,
     jobs: int | None = None,
     on_end: OnEnd = lambda name, done, total: None,
+    on_other_program: Callable[[], object] = lambda: None,
 ) -> Path:
     """Makes what is missing of an evaluation and writes its report.
 
@@ -29,12 +30,13 @@ def evaluate(
         edition: what the report is of.
         items: what to evaluate.
         out: the report's folder; a report of an evaluation that is there is replaced.
-        work: where finished runs are kept; what is there is not run again.
+        work: where finished runs are kept; what this program has run there is not run again.
         scenarios: the folder of the items' scenario files.
         quick: fewer repeats, epochs and points.
         data_dir: where to look for data files first.
         jobs: how many processes at a time, by default one a core.
         on_end: told of everything that is finished.
+        on_other_program: told if another program was the last to keep runs there, which are not used.
 
     Returns:
         The path of the page.
@@ -45,6 +47,7 @@ def evaluate(
     """
     check_out(out, edition)
     planned = plan(items, scenarios, work, quick=quick, data_dir=data_dir)
-    claim(work)
+    if claim(work):
+        on_other_program()
     evidence = finish(planned, data_dir=data_dir, jobs=jobs, on_end=on_end)
     return render(edition, items, evidence, out, quick=quick)

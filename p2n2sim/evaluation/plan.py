@@ -1,7 +1,8 @@
 """Items -> runs to make: which points their scenario files have, and where each run is kept.
 
-A run is kept under a name that ends in a hash of its scenario and its data. So a run that is there is the
-right one, whatever was changed in between, and full and quick evaluations share what they have in common.
+A run is kept under a name that ends in a hash of its scenario, its data and the program. So a run that is
+there is the right one, whatever was changed in between, and full and quick evaluations share what they have
+in common.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import msgspec
 from p2n2sim.data.catalogue import load as load_table
 from p2n2sim.errors import InputError
 from p2n2sim.evaluation.item import Item, Source, Step
+from p2n2sim.evaluation.program import program
 from p2n2sim.evaluation.retimed import STEP, retimes
 from p2n2sim.report.text import slug, written
 from p2n2sim.retime import check_timeless_faults
@@ -153,7 +155,7 @@ def _planned(group: Group, source: Source, data: str, work: Path) -> PlannedRun:
         own = _not_of_links(values)
         options = {"points": [[values, to_toml(point)] for values, point in group]}
         steps.append(Step(STEP, retimes, options))
-    key = _hash(to_toml(scenario), data)
+    key = _hash(to_toml(scenario), data, program())
     name = "-".join([scenario.name, *(f"{k.split('.')[-1]}-{written(v)}" for k, v in own.items())])
     name = slug(name)
     kept = [

@@ -12,6 +12,7 @@ from p2n2sim import folder
 from p2n2sim.errors import InputError, P2N2SimError
 from p2n2sim.evaluation.item import Calculation, Evidence, Finished
 from p2n2sim.evaluation.plan import PlannedItem, PlannedRun
+from p2n2sim.evaluation.program import program
 from p2n2sim.processes import Call, call_all
 from p2n2sim.run import run
 from p2n2sim.scenario.load import parse, to_toml
@@ -27,8 +28,11 @@ class EvaluationError(P2N2SimError):
     """Some runs failed; those that did not are kept."""
 
 
-def claim(work: Path) -> None:
+def claim(work: Path) -> bool:
     """Makes the folder in which runs are kept.
+
+    Returns:
+        Whether what is there was last used by another program, whose runs are not used by this one.
 
     Raises:
         InputError: something else is there, or it cannot be written.
@@ -38,7 +42,10 @@ def claim(work: Path) -> None:
         if work.exists() and not (work / _MARK).is_file() and (not work.is_dir() or any(work.iterdir())):
             raise InputError(str(work), "it is there and holds no runs of an evaluation", remedy)
         work.mkdir(parents=True, exist_ok=True)
-        (work / _MARK).write_text(_SAYS, "utf-8")
+        mark, says = work / _MARK, f"{_SAYS}program: {program()}\n"
+        others = mark.is_file() and mark.read_text("utf-8") != says
+        mark.write_text(says, "utf-8")
+    return others
 
 
 def finish(

@@ -14,6 +14,7 @@ import pandas as pd
 from p2n2sim.errors import InputError
 from p2n2sim.net import journal
 from p2n2sim.report.text import slug
+from p2n2sim.scenario.kept import load_kept
 from p2n2sim.scenario.load import load
 from p2n2sim.scenario.sections import Scenario
 
@@ -185,7 +186,7 @@ def read_told(folder: Path) -> Told:
     Raises:
         InputError: it holds no finished run, or a file of it is damaged.
     """
-    return Told(_whole(folder / "scenario.toml", load), _summary(folder))
+    return Told(_whole(folder / "scenario.toml", load_kept), _summary(folder))
 
 
 def _read_comparison(folder: Path) -> StoredComparison:

@@ -19,6 +19,8 @@ from p2n2sim.trace.sequence import sequence
 from p2n2sim.trace.story import Story
 
 Writer = Callable[..., None]
+CHARTS = (".svg", ".png")
+"""How the name of a message sequence chart may end."""
 
 
 def _perfetto(run: Recorded, story: Story, path: Path, **options: object) -> None:

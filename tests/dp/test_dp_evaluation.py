@@ -10,13 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from p2n2sim import processes
 from p2n2sim.dp.attacked import STEP, attacks
 from p2n2sim.dp.catalogue import ITEMS
 from p2n2sim.dp.edition import DP
 from p2n2sim.dp.items.application import _present, application, strongest
-from p2n2sim.errors import P2N2SimError
-from p2n2sim.evaluation import work
 from p2n2sim.evaluation.evaluate import evaluate
 from p2n2sim.evaluation.item import Step
 from p2n2sim.evaluation.plan import plan
@@ -92,19 +89,9 @@ normalise = "bounds"
 """
 
 
-def _here(calls: list[processes.Call], *, jobs: int | None, on_end: object) -> None:
-    for number, (function, arguments) in enumerate(calls):
-        failure = None
-        try:
-            function(*arguments)
-        except P2N2SimError as error:
-            failure = error
-        on_end(number, failure)  # type: ignore[operator]
-
-
+@pytest.mark.usefixtures("in_this_process")
 def test_a_tiny_application_is_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs, attacks, tables and figure of one application; the page warns that the data are a stand-in."""
-    monkeypatch.setattr(work, "call_all", _here)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scenarios").mkdir()
     (tmp_path / "scenarios" / "tiny.toml").write_text(TINY)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pytest
-
-from p2n2sim.errors import P2N2SimError
-from p2n2sim.evaluation import work
 from p2n2sim.evaluation.evaluate import evaluate
 from p2n2sim.evaluation.select import select
 from p2n2sim.evaluation.work import OnEnd
 from p2n2sim.paper.catalogue import ITEMS
 from p2n2sim.paper.edition import PAPER
-from p2n2sim.processes import Call
 from tests import tiny
 
 BOTH = "figure3,figure5"
@@ -40,22 +34,3 @@ def evaluated(home: Path, out: str, items: str = BOTH, on_end: OnEnd = lambda *t
     """Makes the evaluation; returns the folder of its report."""
     folders = {"work": home / "work", "scenarios": home / "scenarios"}
     return evaluate(PAPER, select(items, ITEMS), home / out, **folders, on_end=on_end).parent
-
-
-def call_here(
-    calls: Sequence[Call], *, jobs: int | None, on_end: Callable[[int, P2N2SimError | None], object]
-) -> None:
-    """As `p2n2sim.processes.call_all`, in this process, which saves what another takes to start."""
-    for number, (function, arguments) in enumerate(calls):
-        failure = None
-        try:
-            function(*arguments)
-        except P2N2SimError as error:
-            failure = error
-        on_end(number, failure)
-
-
-@pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls are made here, one after the other."""
-    monkeypatch.setattr(work, "call_all", call_here)

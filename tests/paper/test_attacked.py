@@ -9,16 +9,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from p2n2sim import folder
 from p2n2sim.attacks.recovery import PAIRS
 from p2n2sim.attacks.regress import LEARNERS, ridge
-from p2n2sim.evaluation import work
 from p2n2sim.evaluation.item import ATTACKS, PICTURES, Finished
 from p2n2sim.paper import recovered
 from p2n2sim.paper.attacked import averaged, outcome
 from p2n2sim.paper.items import attack_weight, attack_width, figure7, figure8, frontier
 from p2n2sim.paper.recovered import SLOWER
-from tests.paper.conftest import call_here, evaluated
+from tests.here import work_here
+from tests.paper.conftest import evaluated
 
 STATED = "reproduced only under stated conditions"
 SHIPPED = Path(__file__).parents[2] / "scenarios" / "paper"
@@ -182,11 +181,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             text = text.replace(old, new)
         (home / "scenarios" / path.name).write_text(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work, "call_all", call_here)
+        work_here(patch)
         quick = dict.fromkeys(LEARNERS, ridge)  # networks take most of the time, and are tested elsewhere
         patch.setattr(recovered, "LEARNERS", quick)
         patch.setattr(recovered, "slower_mlp", ridge)
-        patch.setattr(folder, "draw", lambda run: b"")  # of every run, and no part of the report
         return evaluated(home, "out", "figure7,frontier")
 
 

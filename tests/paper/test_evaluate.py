@@ -12,16 +12,19 @@ import pandas as pd
 import pytest
 
 from p2n2sim.errors import InputError
+from p2n2sim.evaluation import plan as plan_module
 from p2n2sim.evaluation import work
 from p2n2sim.evaluation.item import Item, Source, Step
 from p2n2sim.evaluation.plan import plan
+from p2n2sim.evaluation.program import program
 from p2n2sim.evaluation.select import select
 from p2n2sim.evaluation.work import finish
 from p2n2sim.paper.catalogue import ITEMS
 from p2n2sim.run import run
 from p2n2sim.scenario.load import load
 from p2n2sim.scenario.units import Bandwidth
-from tests.paper.conftest import BOTH, call_here, evaluated, write_scenarios
+from tests.here import work_here
+from tests.paper.conftest import BOTH, evaluated, write_scenarios
 from tests.tiny import Call, write_csv
 
 SHIPPED = Path(__file__).parents[2] / "scenarios" / "paper"
@@ -40,7 +43,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("finished")
     write_scenarios(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work, "call_all", call_here)
+        work_here(patch)
         evaluated(folder, "out")
     yield folder
     shutil.rmtree(folder)
@@ -137,6 +140,43 @@ def test_what_changed_is_made_again_and_nothing_else(home: Path) -> None:
     assert folders(home, quick=True) & second == second - first
     write_csv(home / "scenarios" / "own.csv", rows=150)
     assert folders(home) & second == set()
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_what_another_program_has_run_is_not_used(
+    tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a change of the program all is run again, which is said once; what was interrupted goes on."""
+    scenarios = write_scenarios(tmp_path)
+    arguments = ["--out", tmp_path / "out", "--work", tmp_path / "work", "--scenarios", scenarios]
+    arguments += ["--items", "figure3"]
+    runs = ["1/2 figure3-seed-1", "2/2 figure3-seed-2"]
+    told = f"what another version of the program has kept in {tmp_path / 'work'} is left aside"
+    assert call("paper", *arguments)[2].splitlines() == runs
+    for module in (plan_module, work):
+        monkeypatch.setattr(module, "program", lambda: "another")
+    assert call("paper", *arguments)[2].splitlines() == [told, *runs]
+    assert call("paper", *arguments)[2].splitlines() == ["2/2 finished before"]
+    (tmp_path / "work" / "evaluation.txt").write_text("of a version that did not say which it was\n")
+    assert call("paper", *arguments)[2].splitlines() == [told, "2/2 finished before"]
+
+
+def test_every_source_file_makes_the_program(tmp_path: Path) -> None:
+    """Another byte, name or file is another program; what is no source file is not."""
+    (tmp_path / "deep").mkdir()
+    seen = set()
+    for name, text in (("a.py", "1"), ("a.py", "2"), ("deep/b.py", ""), ("deep/b.py", "3"), ("c.py", "")):
+        (tmp_path / name).write_text(text)
+        program.cache_clear()
+        seen.add(program(tmp_path))
+    (tmp_path / "c.py").rename(tmp_path / "d.py")
+    (tmp_path / "d.pyc").write_text("4")
+    program.cache_clear()
+    seen.add(program(tmp_path))
+    assert len(seen) == 6
+    (tmp_path / "d.pyc").unlink()
+    program.cache_clear()
+    assert program(tmp_path) in seen
 
 
 def test_retimed_points_are_those_of_runs(finished: Path) -> None:

@@ -11,6 +11,7 @@ from p2n2sim.run import run
 from p2n2sim.scenario.load import load
 from p2n2sim.sweep import sweep
 from tests import tiny
+from tests.here import work_here
 
 _SWEEPS = {
     "by-bandwidth": '"network.bandwidth" = ["10 Mbit/s", "1 Mbit/s", "100 kbit/s"]',
@@ -34,8 +35,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, options in kinds.items():
         scenario = load(path, [f"name={name}", "network.bandwidth=1 Mbit/s", *options])
         out[name] = folder.save(run(scenario, threads=1), home / name)
-    for name, table in _SWEEPS.items():
-        tiny.write_scenario(home, f"[sweep]\n{table}\n")
-        scenario = load(path, [f"name={name}", "protocol.crypto=modelled"])  # needs ciphertexts
-        out[name] = sweep(scenario, home / name, jobs=2).parent
+    with pytest.MonkeyPatch.context() as patch:
+        work_here(patch)
+        for name, table in _SWEEPS.items():
+            tiny.write_scenario(home, f"[sweep]\n{table}\n")
+            scenario = load(path, [f"name={name}", "protocol.crypto=modelled"])  # needs ciphertexts
+            out[name] = sweep(scenario, home / name).parent
     return out

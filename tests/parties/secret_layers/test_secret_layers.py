@@ -25,7 +25,7 @@ from tests.small import small_setup
 ONCE = {"protocol.first_layer": "algorithm1-masked-once"}
 
 
-def setup_with(secret: int, *, rows: int = 60, holders: int = 2, **overrides: Any) -> Setup:
+def setup_with(secret: int, *, rows: int = 24, holders: int = 2, **overrides: Any) -> Setup:
     """A small run with several layers under sharing; keys are written with two underscores for a dot."""
     given = {key.replace("__", "."): value for key, value in overrides.items()}
     keys = {"protocol.secret_layers": secret, "train.epochs": 3, "train.learning_rate": 0.01, **ONCE, **given}
@@ -156,7 +156,7 @@ def test_bytes_and_rounds_by_formula_and_by_ledger(
     secret, overrides = CASES[name]
     keys = {"protocol__first_layer": first_layer, "protocol__ring_bits": ring_bits}
     keys |= {"protocol__triples": triples, "protocol__fractional_bits": 8, "train__epochs": 1}
-    setup = setup_with(secret, rows=30, holders=holders, **overrides, **keys)
+    setup = setup_with(secret, rows=12, holders=holders, **overrides, **keys)
     outcome, spoken = run(setup)
     agreement = agreement_of(setup)
     formula = secret_traffic.payload_by_link(agreement, 6, setup.scenario.model.hidden[-1])
@@ -206,7 +206,7 @@ def test_what_each_party_learns() -> None:
     views = outcome.ledger.views(["A", "B", "C", DEALER])
     assert {party: view.clear for party, view in views.items()} == {
         "A": {},
-        "B": {"logits": 30 * 3},
+        "B": {"logits": 12 * 3},
         "C": {},
         DEALER: {},
     }
