@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from p2n2sim.assemble import Setup
 from p2n2sim.auditing.outsider import Rows, d_1
+from p2n2sim.budgeting import parts
 from p2n2sim.guarantees import world
 from p2n2sim.messages import SERVER
-from p2n2sim.perturbing import parts
 from p2n2sim.privacy.audit import Bits
 from p2n2sim.privacy.clipping import part_norm
 from p2n2sim.scenario.sections import Record
@@ -126,7 +126,7 @@ def _parties(setup: Setup) -> tuple[str, ...]:
 def gradient_norm(setup: Setup) -> float | None:
     """To what a row's gradient of one holder's weights is clipped, if evenly; None where it is not."""
     clip = setup.scenario.privacy.gradients.clip
-    return None if clip is None else part_norm(clip, parts(setup))
+    return None if clip is None else part_norm(clip, parts(len(setup.layer.holders)))
 
 
 def _shared(setup: Setup, block: slice) -> NDArray[np.float32]:
