@@ -87,57 +87,14 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
     Raises:
         InputError: something does not fit.
     """
-    data, train = scenario.data, scenario.train
-    if data_dir is not None and not Path(data_dir).is_dir():  # also where the user's own file is read
-        raise DataError("--data", f"{data_dir} is no directory", "name a directory that exists")
-    dataset = prepare(
-        source=data.source,
-        seed=train.seed,
-        label=data.label,
-        drop=data.drop,
-        fraction=data.fraction,
-        test_fraction=data.test_fraction,
-        standardise=data.standardise and scenario.privacy.preprocessing.normalise == "exact",
-        clip=data.clip if scenario.privacy.preprocessing.normalise == "exact" else None,
-        leak_target=data.leak_target,
-        history=data.history,
-        columns=data.columns,
-        bounds=data.bounds,
-        logarithm=data.logarithm,
-        data_dir=Path(data_dir) if data_dir is not None else None,
-    )
-    if data.fingerprint not in (None, dataset.fingerprint):
-        raise ScenarioError(
-            "data.fingerprint",
-            f"the data found ({dataset.source}) are not those of the recorded run",
-            "name their directory with --data, or remove the key to run on these",
-        )
-    if dataset.classes > 2 and scenario.protocol.layers_under_sharing == all_layers(scenario):
-        raise ScenarioError(
-            "protocol.secret_layers",
-            f"the label's head cannot be under secret sharing with {dataset.classes} classes",
-            f"at most {all_layers(scenario) - 1} would do, or a label of two classes",
-        )
-    if train.batch_size > len(dataset.y_train):
-        raise ScenarioError(
-            "train.batch_size",
-            f"{train.batch_size} is larger than the data, which have {len(dataset.y_train)} training rows",
-            "a smaller batch would do",
-        )
-    schedule = Schedule(
-        rows_train=len(dataset.y_train),
-        rows_test=len(dataset.y_test),
-        batch_size=train.batch_size,
-        epochs=train.epochs,
-        predict_every=train.predict_every,
-        seed=train.seed,
-        sampler=train.sampler,
-    )
+    dataset = _load(scenario, data_dir)
+    _check_fits(scenario, dataset)
+    schedule = _schedule(scenario, dataset)
     _check_faults(scenario, schedule)
-    resolved = msgspec.structs.replace(data, fingerprint=dataset.fingerprint)
     features = _features_used(scenario, dataset)
     noisy = with_noise(for_training(scenario), schedule, features)  # from what preprocessing leaves
     privacy = msgspec.structs.replace(scenario.privacy, gradients=noisy.privacy.gradients)
+    resolved = msgspec.structs.replace(scenario.data, fingerprint=dataset.fingerprint)
     scenario = msgspec.structs.replace(scenario, privacy=privacy)
     dataset, blocks = _split_columns(scenario, dataset)
     dataset, blocks, prepared = prepare_features(scenario, dataset, blocks)
@@ -152,6 +109,65 @@ def assemble(scenario: Scenario, *, data_dir: Path | str | None = None) -> Setup
     _check_effort(setup)
     check_module(setup.scenario, setup.parts.server, setup.layer.units)
     return setup
+
+
+def _load(scenario: Scenario, data_dir: Path | str | None) -> Dataset:
+    """The scenario's data, cleaned and scaled unless that is to be private."""
+    data, exact = scenario.data, scenario.privacy.preprocessing.normalise == "exact"
+    if data_dir is not None and not Path(data_dir).is_dir():  # also where the user's own file is read
+        raise DataError("--data", f"{data_dir} is no directory", "name a directory that exists")
+    return prepare(
+        source=data.source,
+        seed=scenario.train.seed,
+        label=data.label,
+        drop=data.drop,
+        fraction=data.fraction,
+        test_fraction=data.test_fraction,
+        standardise=data.standardise and exact,
+        clip=data.clip if exact else None,
+        leak_target=data.leak_target,
+        history=data.history,
+        columns=data.columns,
+        bounds=data.bounds,
+        logarithm=data.logarithm,
+        data_dir=Path(data_dir) if data_dir is not None else None,
+    )
+
+
+def _check_fits(scenario: Scenario, dataset: Dataset) -> None:
+    """Refuses data that are not those of a recorded run, or that the protocol or a batch does not fit."""
+    if scenario.data.fingerprint not in (None, dataset.fingerprint):
+        raise ScenarioError(
+            "data.fingerprint",
+            f"the data found ({dataset.source}) are not those of the recorded run",
+            "name their directory with --data, or remove the key to run on these",
+        )
+    if dataset.classes > 2 and scenario.protocol.layers_under_sharing == all_layers(scenario):
+        raise ScenarioError(
+            "protocol.secret_layers",
+            f"the label's head cannot be under secret sharing with {dataset.classes} classes",
+            f"at most {all_layers(scenario) - 1} would do, or a label of two classes",
+        )
+    if scenario.train.batch_size > len(dataset.y_train):
+        raise ScenarioError(
+            "train.batch_size",
+            f"{scenario.train.batch_size} is larger than the data, which have {len(dataset.y_train)} "
+            "training rows",
+            "a smaller batch would do",
+        )
+
+
+def _schedule(scenario: Scenario, dataset: Dataset) -> Schedule:
+    train = scenario.train
+    return Schedule(
+        rows_train=len(dataset.y_train),
+        rows_test=len(dataset.y_test),
+        batch_size=train.batch_size,
+        epochs=train.epochs,
+        predict_every=train.predict_every,
+        seed=train.seed,
+        sampler=train.sampler,
+    )
 
 
 def _check_faults(scenario: Scenario, schedule: Schedule) -> None:

@@ -249,8 +249,8 @@ def training_statement(scenario: Scenario, schedule: Schedule, features: int) ->
     privacy, gradients = scenario.privacy, scenario.privacy.gradients
     noise, delta = gradients.noise_multiplier or 0.0, privacy.delta
     hidden = known = math.inf
+    grid = grid_of(scenario, features)
     if noise and delta is not None:
-        grid = grid_of(scenario, features)
         hidden, known = (
             epsilon(steps(noise, schedule, grid), delta=delta) for steps in (steps_of, open_steps)
         )
@@ -276,7 +276,7 @@ def training_statement(scenario: Scenario, schedule: Schedule, features: int) ->
             "parts": parts(scenario.data.holders),
             "noise_multiplier": noise,
             "noise_by": gradients.noise_by,
-            **({"weight_bits": gradients.weight_bits} if gradients.in_ring else {}),
+            **({} if grid is None else {"weight_bits": gradients.weight_bits, "rounding": grid.rounding}),
         },
     }
 

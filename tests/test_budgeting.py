@@ -204,6 +204,7 @@ def test_the_noise_is_found_for_shares_too(sampler: str, clipping: str) -> None:
     assert one <= noise
     said = training_statement(found, schedule(sampler), 28)
     assert said["mechanism"]["weight_bits"] == 30
+    assert said["mechanism"]["rounding"] == grid.rounding < 0.1
     assert said["spent"]["epsilon"] <= 2.0
     assert with_noise(found, schedule(sampler), 28) == found
 

@@ -41,6 +41,11 @@ class Grid:
     shared: float
     rest: float
 
+    @property
+    def rounding(self) -> float:
+        """How far rounding may move theta, in units of what a row does. Rounded far, much noise is needed."""
+        return math.sqrt(self.numbers) / (self.shared * self.unit)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedSteps:
