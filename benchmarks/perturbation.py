@@ -6,7 +6,8 @@ Ratios of processor time, protected over unprotected, of the same run, interleav
   batch's share of drawing the noise, which is drawn for many batches at a time. What clipping and noising add
   to the step (column added) is to be at most 1.5 times the step without them: it is about 1.2 times with
   per-part clipping, and 0.3 times with flat clipping, where the server has scaled dL/dh1;
-- a whole training batch with everybody in it; the protocol around the gradients is the same.
+- a whole training batch with everybody in it; the protocol around the gradients is the same, but where theta
+  and its noise are under secret sharing, which draws exact Skellam noise.
 
     python benchmarks/perturbation.py
 """
@@ -110,6 +111,11 @@ def main() -> None:
                 how: {"delta": 1e-9, "gradients": {"clip": 1.0, "clipping": how, "noise_multiplier": 1.0}}
                 for how in ("per-part", "flat")
             }
+            if first_layer == "algorithm1":
+                ways["theta shared"] = {
+                    "delta": 1e-9,
+                    "gradients": {"clip": 1.0, "noise_multiplier": 1.0, "noise_by": "shares"},
+                }
             spent: dict[str, list[float]] = {name: [] for name in ways}
             for _ in range(ROUNDS):
                 for name, privacy in ways.items():
