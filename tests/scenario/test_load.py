@@ -431,9 +431,11 @@ def test_every_key_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text("utf-8")
     missing = []
     sections = ("data", "model", "train", "protocol", "defender", "defence", "network", "compute", "record")
-    for section in ("", *sections):
-        tree = to_tree(load_minimal())
-        keys = tree if not section else tree[section]
+    privacy = ("privacy", *(f"privacy.{name}" for name in to_tree(load_minimal())["privacy"]))
+    for section in ("", *sections, *privacy):
+        keys = to_tree(load_minimal())
+        for name in filter(None, section.split(".")):
+            keys = keys.get(name, {})
         for key, value in keys.items():
             if isinstance(value, dict) and (not section or key != "links"):
                 continue  # a section, or documented with what it is part of
