@@ -74,22 +74,14 @@ def steps_of(
         count: number of training batches, if not all of them.
     """
     batches = schedule.training_batches if count is None else count
-    uses = math.ceil(batches * schedule.epochs / schedule.training_batches)
-    if grid is not None:
-        poisson = schedule.sampler == "poisson"
-        return [
-            SharedSteps(
-                noise_multiplier=noise_multiplier,
-                count=batches if poisson else uses,
-                poisson=poisson,
-                rate=schedule.rate if poisson else 1.0,
-                grid=grid,
-            )
-        ]
     if schedule.sampler == "poisson":
-        rate = schedule.rate
-        return [GaussianSteps(noise_multiplier=noise_multiplier, count=batches, sampler="poisson", rate=rate)]
-    return [GaussianSteps(noise_multiplier=noise_multiplier, count=batches, sampler="shuffled", uses=uses)]
+        steps = GaussianSteps(
+            noise_multiplier=noise_multiplier, count=batches, sampler="poisson", rate=schedule.rate
+        )
+    else:
+        uses = math.ceil(batches * schedule.epochs / schedule.training_batches)
+        steps = GaussianSteps(noise_multiplier=noise_multiplier, count=batches, sampler="shuffled", uses=uses)
+    return [_on(grid, steps)]
 
 
 def open_steps(noise_multiplier: float, schedule: Schedule, grid: Grid | None = None) -> list[Steps]:
@@ -98,21 +90,29 @@ def open_steps(noise_multiplier: float, schedule: Schedule, grid: Grid | None = 
     A row counts as often as it was used; the schedule does not depend on the data, so that of the row that is
     in the most batches holds for all.
     """
-    if grid is not None:
-        return [
-            SharedSteps(noise_multiplier=noise_multiplier, count=schedule.most_uses, poisson=False, grid=grid)
-        ]
-    return [
-        GaussianSteps(
-            noise_multiplier=noise_multiplier,
-            count=schedule.training_batches,
-            sampler="shuffled",
-            uses=schedule.most_uses,
-        )
-    ]
+    steps = GaussianSteps(
+        noise_multiplier=noise_multiplier,
+        count=schedule.training_batches,
+        sampler="shuffled",
+        uses=schedule.most_uses,
+    )
+    return [_on(grid, steps)]
 
 
-def with_noise(scenario: Scenario, schedule: Schedule, features: int = 1) -> Scenario:
+def _on(grid: Grid | None, steps: GaussianSteps) -> Steps:
+    """The same steps with theta and its noise in the ring, if they are."""
+    if grid is None:
+        return steps
+    return SharedSteps(
+        noise_multiplier=steps.noise_multiplier,
+        count=steps.releases,
+        poisson=steps.sampler == "poisson",
+        rate=steps.rate,
+        grid=grid,
+    )
+
+
+def with_noise(scenario: Scenario, schedule: Schedule, features: int) -> Scenario:
     """The scenario with its noise multiplier, and a budget that covers the run.
 
     Args:
@@ -165,11 +165,11 @@ def _check_drawn(scenario: Scenario, grid: Grid | None, noise: float) -> None:
         return
     largest = math.sqrt(MAX_SKELLAM * scenario.data.holders)
     if noise * grid.unit > largest:
-        fewer = math.ceil(math.log2(noise * grid.unit / largest))
+        bits = scenario.privacy.gradients.weight_bits - math.ceil(math.log2(noise * grid.unit / largest))
         raise ScenarioError(
             "privacy.gradients.weight_bits",
             f"noise of {noise * grid.unit:.3g} units on every number of theta is more than is drawn exactly",
-            f"{scenario.privacy.gradients.weight_bits - fewer} would do: the noise hides more digits",
+            f"{bits} would do: the noise hides more digits" if bits > 0 else "a smaller step would do",
         )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -16,6 +16,9 @@ from p2n2sim.errors import InputError, P2N2SimError
 from p2n2sim.interrupt import ending_at_once
 from p2n2sim.scenario.load import load, located
 from p2n2sim.usage import OneLineGroup
+
+if TYPE_CHECKING:
+    from p2n2sim.evaluation.item import Edition, Item
 
 app = typer.Typer(
     help="A deterministic simulator for privacy-preserving learning protocols.",
@@ -283,56 +286,56 @@ def report_command(
     _commands().render(folders, out)
 
 
-@app.command("paper")
-def paper_command(
-    out: ReportDir,
-    quick: QuickEdition = False,
-    items: Items = None,
-    data: DataDir = None,
-    jobs: Jobs = None,
-    work: WorkDir = Path("runs/paper"),
-    scenarios: ScenariosDir = Path("scenarios/paper"),
-    quiet: Quiet = False,
-) -> None:
-    """Make the P2N2 paper's tables and figures again. Continues where it stopped."""
+def _paper() -> tuple[Edition, Sequence[Item]]:
     from p2n2sim.paper.catalogue import ITEMS  # noqa: PLC0415
     from p2n2sim.paper.edition import PAPER  # noqa: PLC0415
 
-    how = {
-        "work": work,
-        "scenarios": scenarios,
-        "quick": quick,
-        "data_dir": data,
-        "jobs": jobs,
-        "quiet": quiet,
-    }
-    _commands().run_evaluation(PAPER, ITEMS, out, items, **how)
+    return PAPER, ITEMS
 
 
-@app.command("dp")
-def dp_command(
-    out: ReportDir,
-    quick: QuickEdition = False,
-    items: Items = None,
-    data: DataDir = None,
-    jobs: Jobs = None,
-    work: WorkDir = Path("runs/dp"),
-    scenarios: ScenariosDir = Path("scenarios/dp"),
-    quiet: Quiet = False,
-) -> None:
-    """Show differential privacy in four financial applications. Continues where it stopped."""
+def _dp() -> tuple[Edition, Sequence[Item]]:
     from p2n2sim.dp.catalogue import ITEMS  # noqa: PLC0415
     from p2n2sim.dp.edition import DP  # noqa: PLC0415
 
-    how = {
-        "work": work,
-        "scenarios": scenarios,
-        "quick": quick,
-        "data_dir": data,
-        "jobs": jobs,
-        "quiet": quiet,
-    }
-    _commands().run_evaluation(DP, ITEMS, out, items, **how)
+    return DP, ITEMS
+
+
+def _add_evaluation(name: str, says: str, found: Callable[[], tuple[Edition, Sequence[Item]]]) -> None:
+    """Adds the command of an evaluation, whose modules are imported when it runs."""
+
+    def command(
+        out: ReportDir,
+        quick: QuickEdition = False,
+        items: Items = None,
+        data: DataDir = None,
+        jobs: Jobs = None,
+        work: WorkDir = Path("runs", name),
+        scenarios: ScenariosDir = Path("scenarios", name),
+        quiet: Quiet = False,
+    ) -> None:
+        edition, known = found()
+        _commands().run_evaluation(
+            edition,
+            known,
+            out,
+            items,
+            work=work,
+            scenarios=scenarios,
+            quick=quick,
+            data_dir=data,
+            jobs=jobs,
+            quiet=quiet,
+        )
+
+    app.command(name, help=says)(command)
+
+
+_add_evaluation(
+    "paper", "Make the P2N2 paper's tables and figures again. Continues where it stopped.", _paper
+)
+_add_evaluation(
+    "dp", "Show differential privacy in four financial applications. Continues where it stopped.", _dp
+)
 
 
 @app.command("check")

@@ -71,7 +71,7 @@ class Defences:
         scenario, layer = self._setup.scenario, self._setup.layer
         limit = math.inf  # the others look at what they encode, or encode nothing
         if scenario.protocol.first_layer_in_use in SHARED:
-            limit = math.ldexp(1.0, 63 - 2 * layer.fractional_bits) / len(layer.holders)
+            limit = math.ldexp(1.0, 63 - layer.hidden_bits) / len(layer.holders)
         penalties = self._penalties[me.name]
         return Defender(me, layer.holders, penalties, limit=limit, on_measured=measure)
 

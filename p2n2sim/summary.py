@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -203,10 +204,13 @@ def _privacy(setup: Setup) -> dict[str, Any]:
     if prepared.private:  # instead of exact means and deviations
         said["assumes"] = [text for text in said.get("assumes", []) if "means and deviations" not in text]
     if prepared.on:  # every row's scaled features, and so every message, depend on what was released there
-        for claim in [*said["per_adversary"], *([said["spent"]] if "spent" in said else [])]:
+        lists = ("per_adversary", "collusion_with_the_server", "told_the_noise_on_gradients")
+        spent = [said["spent"]] if "spent" in said else []
+        for claim in chain(spent, *(said.get(name, []) for name in lists)):
             if claim["epsilon"] not in ("inf", 0.0):
                 claim["epsilon"] = told(claim["epsilon"] + prepared.epsilon)
-                claim["delta"] = (claim["delta"] or 0.0) + prepared.delta
+                if "delta" in claim:
+                    claim["delta"] = (claim["delta"] or 0.0) + prepared.delta
     if said.get("budget"):
         said["budget"] |= {"epsilon": told(whole.epsilon or math.inf), "delta": whole.delta}
     return said

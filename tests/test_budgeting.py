@@ -46,17 +46,17 @@ def schedule(sampler: Any = "poisson", epochs: int = 3) -> Schedule:
 @pytest.mark.parametrize("sampler", ["poisson", "shuffled"])
 def test_the_noise_is_found_that_the_budget_asks_for(sampler: str) -> None:
     """It keeps to the budget and wastes at most a percent of it; without a limit there is none."""
-    found = with_noise(scenario(), schedule(sampler)).privacy.gradients.noise_multiplier
+    found = with_noise(scenario(), schedule(sampler), 1).privacy.gradients.noise_multiplier
     assert found is not None
     assert 0.99 * 2.0 < epsilon(steps_of(found, schedule(sampler)), delta=DELTA) <= 2.0
-    unlimited = with_noise(scenario(**{"privacy.epsilon": math.inf, "privacy.delta": None}), schedule())
+    unlimited = with_noise(scenario(**{"privacy.epsilon": math.inf, "privacy.delta": None}), schedule(), 1)
     assert unlimited.privacy.gradients.noise_multiplier == 0
 
 
 def test_what_was_found_is_taken_again() -> None:
     """The scenario that a run writes, with its noise multiplier, is accepted as it is."""
-    once = with_noise(scenario(), schedule())
-    assert with_noise(once, schedule()) == once
+    once = with_noise(scenario(), schedule(), 1)
+    assert with_noise(once, schedule(), 1) == once
 
 
 def test_only_poisson_sampling_is_amplified() -> None:
@@ -71,7 +71,7 @@ def test_only_poisson_sampling_is_amplified() -> None:
 
 def test_both_numbers_stand_side_by_side() -> None:
     """Who knows the batches is not amplified against: a row costs as many steps as it took part in."""
-    planned = with_noise(scenario(), schedule())
+    planned = with_noise(scenario(), schedule(), 1)
     said = training_statement(planned, schedule(), 4)
     noise = said["mechanism"]["noise_multiplier"]
     uses = schedule().most_uses
@@ -87,7 +87,9 @@ def test_a_budget_that_does_not_cover_the_run(noise: float, sampler: str) -> Non
     """It is refused with the largest number of steps, which it covers, while one more it does not."""
     planned = schedule(sampler, epochs=40)
     with pytest.raises(ScenarioError) as caught:
-        with_noise(scenario(**{"privacy.gradients.noise_multiplier": noise, "privacy.epsilon": 9.0}), planned)
+        with_noise(
+            scenario(**{"privacy.gradients.noise_multiplier": noise, "privacy.epsilon": 9.0}), planned, 1
+        )
     text = str(caught.value)
     assert text.startswith("privacy.epsilon: 9 does not cover the run: its 400 steps spend ")
     match = re.search(
@@ -135,8 +137,8 @@ def test_what_is_refused(keys: dict[str, Any], place: str, words: str) -> None:
 def test_delta_above_one_over_the_rows() -> None:
     """It would allow giving whole rows away; what would do is named and does."""
     with pytest.raises(ScenarioError, match=r"privacy.delta: 0.001 is not below 1/1000.*; 0.0009 would do"):
-        with_noise(scenario(**{"privacy.delta": 0.001}), schedule())
-    with_noise(scenario(**{"privacy.delta": 0.0009}), schedule())
+        with_noise(scenario(**{"privacy.delta": 0.001}), schedule(), 1)
+    with_noise(scenario(**{"privacy.delta": 0.0009}), schedule(), 1)
 
 
 def test_a_server_without_rows_of_its_own() -> None:
@@ -199,7 +201,7 @@ def test_the_noise_is_found_for_shares_too(sampler: str, clipping: str) -> None:
     grid = grid_of(planned, 28)
     assert grid is not None
     assert 1.97 < epsilon(steps_of(noise, schedule(sampler), grid), delta=DELTA) <= 2.0
-    one = with_noise(scenario(), schedule(sampler)).privacy.gradients.noise_multiplier
+    one = with_noise(scenario(), schedule(sampler), 1).privacy.gradients.noise_multiplier
     assert one is not None
     assert one <= noise
     said = training_statement(found, schedule(sampler), 28)
@@ -229,3 +231,5 @@ def test_noise_that_is_too_large_for_the_ring_is_refused() -> None:
         with_noise(in_ring(**keys), schedule(), 10)
     assert "1.07e+12 units" in str(caught.value)
     with_noise(in_ring(**keys, **{"privacy.gradients.weight_bits": 20}), schedule(), 10)
+    with pytest.raises(ScenarioError, match="a smaller step would do"):
+        with_noise(in_ring(**keys | {"train.learning_rate": 1e9}), schedule(), 10)

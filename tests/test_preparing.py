@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from p2n2sim.assemble import assemble
 from p2n2sim.errors import ScenarioError
 from p2n2sim.preparing import for_training
 from p2n2sim.privacy.budget import Budget
+from p2n2sim.run import run
 from p2n2sim.scenario.load import parse
 
 BOUNDS = {
@@ -96,6 +98,23 @@ def test_bounds_alone_cost_nothing(tmp_path: Path) -> None:
     setup = assemble(_scenario({"preprocessing": {"normalise": "bounds"}}), data_dir=tmp_path)
     assert (setup.prepared.epsilon, setup.prepared.on, setup.prepared.private) == (0.0, [], True)
     assert np.abs(setup.dataset.X_train).max() <= 1.0
+
+
+def test_every_epsilon_of_the_model_pays_for_preprocessing(tmp_path: Path) -> None:
+    """Also where somebody tells the noise: what is left without it cannot cost less than what was spent."""
+    scenario, change = _scenario(PRIVATE), msgspec.structs.replace
+    gradients = change(scenario.privacy.gradients, noise_by="shares")
+    scenario = change(
+        scenario,
+        protocol=change(scenario.protocol, first_layer="algorithm1-prg"),
+        privacy=change(scenario.privacy, gradients=gradients),
+    )
+    said = run(scenario, data_dir=tmp_path).summary["privacy"]
+    told = {line["told_by"]: line["epsilon"] for line in said["told_the_noise_on_gradients"]}
+    spent = assemble(scenario, data_dir=tmp_path).prepared.epsilon
+    assert told["nobody"] == said["spent"]["epsilon"] > spent > 0
+    assert told["nobody"] < told["1 holder"] < math.inf
+    assert told["server"] == "inf"
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,19 @@ def test_a_replaced_row_costs_what_twice_the_movement_does() -> None:
     assert (sampled.divergences("replace") >= sampled.divergences("add-or-remove")).all()
 
 
+@pytest.mark.parametrize(("rate", "more"), [(0.02, 0.16), (0.05, 0.25), (0.1, 0.50)])
+def test_how_much_more_noise_its_looser_bound_asks_for(rate: float, more: float) -> None:
+    """For epsilon 3 in six epochs, beside the PLD of Gaussian noise: the figures of docs/privacy.md."""
+    count, target, delta = round(6 / rate), 3.0, 1e-5
+
+    def gaussian(sigma: float) -> list[GaussianSteps]:
+        return [GaussianSteps(noise_multiplier=sigma, count=count, sampler="poisson", rate=rate)]
+
+    one = calibrate(gaussian, target=target, delta=delta)
+    found = calibrate(lambda sigma: [steps(sigma, count, rate=rate)], target=target, delta=delta)
+    assert found / one - 1 == pytest.approx(more, abs=0.005)
+
+
 def test_several_batches_of_steps_add_up() -> None:
     """Two lots of steps cost what all of them together do."""
     both = epsilon([steps(count=4), steps(count=6)], delta=DELTA)

@@ -109,7 +109,7 @@ class MaskedSumHolder:
 
     def _mask(self, part: Floats, step: int) -> Ring:
         """The encoded summand plus the masks with all later holders, minus those with all earlier ones."""
-        bits = 2 * self._layer.fractional_bits  # as a product of two encodings
+        bits = self._layer.hidden_bits  # as a product of two encodings
         total = self._noise.on_share(fixed_point.encode(part, bits), step, bits)
         mask = np.empty_like(total)
         for other in self._after:
