@@ -126,7 +126,7 @@ def _figure(name: str, numbers: pd.DataFrame, caption: str) -> Exhibit:
         axes.set_xticks(list(places.values()), [f"{e:g}" if np.isfinite(e) else "no noise" for e in places])
         axes.set_xlabel("epsilon of the released model")
         axes.set_ylabel("AUC on the test rows")
-        axes.legend(loc="lower right")
+        style.legend_below(figure, axes, 3)
     return Exhibit(f"{name}-auc", "AUC by epsilon", figure, numbers, f"Bars: a standard deviation. {caption}")
 
 
